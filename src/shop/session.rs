@@ -1,0 +1,32 @@
+//! A phone's visit, from accepting the terms to leaving.
+
+use super::id::{SaleId, SessionId};
+use super::pairing::Pairing;
+use super::time::{BootId, Mono};
+use std::net::IpAddr;
+
+/// Where a phone is in the guests' network. Says whose reach is opened, never who acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its address.
+    pub ip: IpAddr,
+    /// Its hardware address, where the network tells.
+    pub mac: Option<[u8; 6]>,
+}
+
+/// A visit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Its secret name.
+    pub id: SessionId,
+    /// Where the phone was last.
+    pub place: Place,
+    /// The boot that the instants here belong to.
+    pub boot: BootId,
+    /// When it ends if nothing more is heard and no sale holds it.
+    pub until: Mono,
+    /// The till it stands at or is in line for.
+    pub pairing: Option<Pairing>,
+    /// The sale it is shown: the one being paid, or the ended one whose receipt has not been put away.
+    pub sale: Option<SaleId>,
+}

@@ -1,0 +1,17 @@
+//! Tests against real sockets, ptys and SQLite files. Need neither root nor packages.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm
+)]
+
+mod cli;
+mod journey;
+mod platform;
+mod portal;
+mod store;
+mod till;
