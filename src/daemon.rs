@@ -1,1 +1,301 @@
-//! (being built)
+//! The daemon put together from its parts, its signals and its end. Decides nothing about money.
+
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::control::{self, Control, Request, Response};
+use crate::gateway::{Gateway, Ins, LOOKS_MAX, Look, Outs, Stopped};
+use crate::inbox::Inbox;
+use crate::platform::Desk;
+use crate::platform::channel::{Channel, ChannelError, ChannelSettings};
+use crate::platform::counter::{Counter, CounterSettings};
+use crate::portal::{self, Language, Portal, PortalSettings};
+use crate::shop::{LineState, Loaded, Shop};
+use crate::store::{self, DISK_LOW_BYTES, Store, disk_free_bytes};
+use crate::till::{self, ReceiptFacts, TillSettings, Tills};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+use std::{fmt, io};
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Threads of the runtime that portal, platform and control share.
+const WORKERS: usize = 2;
+
+/// Why the daemon cannot start, or why it ended by itself. The text says what failed; `source` says why.
+#[derive(Debug)]
+pub struct DaemonError {
+    what: &'static str,
+    cause: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl DaemonError {
+    fn new(what: &'static str) -> impl FnOnce(Box<dyn std::error::Error + Send + Sync>) -> DaemonError {
+        move |cause| DaemonError { what, cause }
+    }
+}
+
+impl fmt::Display for DaemonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.what)
+    }
+}
+
+impl std::error::Error for DaemonError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(self.cause.as_ref())
+    }
+}
+
+/// A running daemon. [`Daemon::stop`] ends it in order; what is on disk is right however it ends.
+#[derive(Debug)]
+pub struct Daemon {
+    gateway: JoinHandle<Result<(), Stopped>>,
+    stop: watch::Sender<bool>,
+    portal: Portal,
+    _control: Option<Control>,
+    counter: Arc<Counter>,
+    channel: ChannelSettings,
+    runtime: Arc<Runtime>,
+}
+
+/// A runtime as the daemon wants it: it shares a small machine.
+pub fn runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .max_blocking_threads(4)
+        .thread_name("tillgate-io")
+        .enable_all()
+        .build()
+}
+
+impl Daemon {
+    /// Starts everything. `framed_by`: an origin whose pages may show the portal in a frame; for the demonstration only.
+    pub fn start(config: &Config, runtime: Arc<Runtime>, framed_by: Option<&str>) -> Result<Daemon, DaemonError> {
+        let fail = DaemonError::new;
+        let handle = runtime.handle();
+        let store = Store::open(&config.store).map_err(|e| fail("the store cannot be opened")(e.into()))?;
+        let loaded = store.load().map_err(|e| fail("the store cannot be read")(e.into()))?;
+        let clock = Clock::new(loaded.last_wall).map_err(|e| fail("the machine's boot has no id")(e.into()))?;
+
+        let (inbox, events) = Inbox::new();
+        let channel = channel_settings(config);
+        let open = Channel::open(&channel).map_err(|e| fail("the channel to the platform cannot be set up")(e.into()))?;
+        let settings = CounterSettings { shop: config.shop.name.clone(), portal_url: config.portal.url.clone() };
+        let counter = Arc::new(Counter::new(open, settings));
+        let desk = Desk::start(handle, Arc::clone(&counter), inbox.clone());
+        let settings = portal_settings(config, framed_by);
+        let portal = Portal::start(handle, settings, inbox.clone());
+        let portal = portal.map_err(|e| fail("the portal cannot be opened")(e.into()))?;
+        let facts = ReceiptFacts { shop_name: config.shop.name.clone(), time_zone: config.shop.time_zone.clone() };
+        let tills = Tills::start(config.tills.iter().map(|t| till_settings(config, t)).collect(), &facts, &inbox);
+        let tills = tills.map_err(|e| fail("the tills cannot be opened")(e.into()))?;
+
+        let seen = tills.status_reader();
+        let outs = Outs { tills, board: portal.board().clone(), desk };
+        let opened = Shop::open(&clock.stamp(), config.policy(), loaded.into_shop());
+        let gateway = Gateway::start(opened, store, config.store.clone(), clock, outs)
+            .map_err(|e| fail("the store cannot be written")(e.into()))?;
+        let (stop, stopped) = watch::channel(false);
+        let (look, looks) = mpsc::channel::<Look>(LOOKS_MAX);
+        let ins = Ins { inbox: events, looks, stop: stopped };
+        let on = handle.clone();
+        let gateway = std::thread::Builder::new()
+            .name("tillgate-ring".into())
+            .spawn(move || gateway.run(ins, &on))
+            .map_err(|e| fail("the system gives no thread")(e.into()))?;
+        let answers = Answers { look, seen, store: config.store.clone(), since: Instant::now() };
+        let control = Control::start(handle, &config.control, move |request| answers.clone().answer(request));
+        let control = control.map_err(|e| fail("the control socket cannot be opened")(e.into()))?;
+        Ok(Daemon { gateway, stop, portal, _control: Some(control), counter, channel, runtime })
+    }
+
+    /// Where the portal listens.
+    pub fn portal(&self) -> &[SocketAddr] {
+        self.portal.addresses()
+    }
+
+    /// Reads key, certificate and pins anew, for connections from now on. On error everything stays as it was.
+    pub fn reload(&self) -> Result<(), ChannelError> {
+        self.counter.channel().reload(&self.channel)
+    }
+
+    /// Whether the ring has ended by itself.
+    pub fn has_ended(&self) -> bool {
+        self.gateway.is_finished()
+    }
+
+    /// Ends it in order: what waits in the inbox is written and sent out first.
+    pub fn stop(self) -> Result<(), DaemonError> {
+        let _ = self.stop.send(true); // The ring has ended already: its result says why.
+        let ended = self.gateway.join();
+        self.runtime.block_on(self.portal.stop());
+        match ended {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(DaemonError::new("the daemon had to end")(error.into())),
+            Err(_) => Err(DaemonError::new("the daemon had to end")("the ring's thread panicked".into())),
+        }
+    }
+}
+
+/// `tillgate run`: the daemon until SIGTERM or SIGINT; SIGHUP reads the certificates anew.
+pub fn run(config: &Config) -> Result<(), DaemonError> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let fail = DaemonError::new;
+    let runtime = Arc::new(runtime().map_err(|e| fail("the system gives no threads")(e.into()))?);
+    let daemon = Daemon::start(config, Arc::clone(&runtime), None)?;
+    let tills = config.tills.len();
+    tracing::info!(portal = ?daemon.portal(), platform = %config.platform.url, tills, "ready");
+    // Without systemd there is nobody to tell.
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    let ended = runtime.block_on(async {
+        let mut term = signal(SignalKind::terminate())?;
+        let mut int = signal(SignalKind::interrupt())?;
+        let mut hup = signal(SignalKind::hangup())?;
+        loop {
+            tokio::select! {
+                _ = term.recv() => return Ok::<(), io::Error>(()),
+                _ = int.recv() => return Ok(()),
+                () = daemon.stop.closed() => return Ok(()),
+                _ = hup.recv() => match daemon.reload() {
+                    Ok(()) => tracing::info!("certificates read anew"),
+                    Err(error) => tracing::error!(%error, "the certificates stay as they were"),
+                },
+            }
+        }
+    });
+    ended.map_err(|e| fail("the system gives no signals")(e.into()))?;
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    tracing::info!("stopping");
+    daemon.stop()
+}
+
+fn channel_settings(config: &Config) -> ChannelSettings {
+    let config::Platform { url, ca, certificate, key, pins } = config.platform.clone();
+    ChannelSettings { url, ca_file: ca, certificate_file: certificate, key_file: key, pins }
+}
+
+fn portal_settings(config: &Config, framed_by: Option<&str>) -> PortalSettings {
+    let tills = config.tills.iter().map(|till| (till.number, till.label.clone())).collect();
+    let mut settings = PortalSettings::new(vec![config.portal.listen], config.shop.name.clone(), tills);
+    settings.public_base = Some(config.portal.url.clone());
+    settings.terms.clone_from(&config.shop.terms);
+    settings.time_zone.clone_from(&config.shop.time_zone);
+    settings.default_language = Language::from_tag(&config.shop.language).unwrap_or(portal::Language::En);
+    match framed_by {
+        Some(origin) => settings.framed_by(origin),
+        None => settings,
+    }
+}
+
+fn till_settings(config: &Config, till: &config::Till) -> TillSettings {
+    TillSettings {
+        number: till.number,
+        label: till.label.clone(),
+        port: till.port.clone(),
+        protocol: till::Protocol::Plain,
+        line: till.line_settings(),
+        currency: config.shop.currency,
+        columns: 24,
+    }
+}
+
+impl store::Loaded {
+    /// As the shop takes it.
+    fn into_shop(self) -> Loaded {
+        Loaded { sessions: self.sessions, sales: self.sales, unchecked: self.unchecked, cursor: self.cursor }
+    }
+}
+
+/// What the control socket answers from.
+#[derive(Clone)]
+struct Answers {
+    look: mpsc::Sender<Look>,
+    seen: till::StatusReader,
+    store: std::path::PathBuf,
+    since: Instant,
+}
+
+impl Answers {
+    async fn answer(self, request: Request) -> Response {
+        match request {
+            Request::Status => self.status().await,
+            Request::Backup => self.backup().await,
+        }
+    }
+
+    async fn status(self) -> Response {
+        let (tell, told) = oneshot::channel();
+        let look: Look = Box::new(move |shop| {
+            let _ = tell.send(seen_in(shop)); // The asker has gone.
+        });
+        if self.look.try_send(look).is_err() {
+            return Response::Refused("the daemon is busy; ask again".into());
+        }
+        let Ok((sales, phones, platform)) = told.await else {
+            return Response::Refused("the daemon is stopping".into());
+        };
+        let free_bytes = disk_free_bytes(&self.store).unwrap_or(0);
+        let tills = self.seen.status();
+        let of_till = |number: u16| sales.iter().find(|s: &&control::SaleLine| s.till == number).map(|s| s.state.clone());
+        let tills = tills.into_iter().map(|till| control::TillLine {
+            number: till.number.number(),
+            label: till.label,
+            port: till.port.display().to_string(),
+            online: till.online,
+            sale: of_till(till.number.number()),
+        });
+        Response::Status(Box::new(control::Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            uptime_secs: self.since.elapsed().as_secs(),
+            tills: tills.collect(),
+            phones,
+            sales,
+            platform,
+            clock: control::ClockLine { trusted: Clock::new(None).is_ok_and(|clock| clock.now().wall.is_some()) },
+            disk: control::Disk { free_bytes, low: free_bytes < DISK_LOW_BYTES },
+            network: "not governed by this version: phones reach what the shop's router lets them reach".into(),
+        }))
+    }
+
+    async fn backup(self) -> Response {
+        let target = self.store.with_extension(format!("backup-{}", std::process::id()));
+        let made = tokio::task::spawn_blocking(move || store::backup(&self.store, &target).map(|_| target)).await;
+        match made {
+            Ok(Ok(file)) => Response::Backup(file),
+            Ok(Err(error)) => Response::Refused(error.to_string()),
+            Err(_) => Response::Refused("the backup was interrupted; ask again".into()),
+        }
+    }
+}
+
+fn seen_in(shop: &Shop) -> (Vec<control::SaleLine>, u64, control::Platform) {
+    let now = Clock::mono();
+    let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_millis());
+    let age = |at: crate::shop::time::Wall| {
+        u64::try_from(at.0).ok().and_then(|at| u64::try_from(wall).ok()?.checked_sub(at)).map(|ms| ms / 1_000)
+    };
+    let sales = shop.open_sales().map(|sale| control::SaleLine {
+        id: sale.id.to_string().chars().take(8).collect(),
+        till: sale.till.number(),
+        amount: sale.amount.to_string(),
+        state: sale.state.word().into(),
+        since_secs: sale.asked_at.and_then(age),
+    });
+    let (state, heard) = shop.platform_line(now);
+    let state = match state {
+        LineState::Up => control::PlatformState::Up,
+        LineState::Down => control::PlatformState::Down,
+        LineState::Unknown => control::PlatformState::Unknown,
+    };
+    let last_answer_secs = heard.map(|heard| heard.ms_until(now) / 1_000);
+    let phones = u64::try_from(shop.visits()).unwrap_or(u64::MAX);
+    (sales.collect(), phones, control::Platform { state, last_answer_secs })
+}
+
+/// Where the parts of a demonstration put the daemon's files.
+pub fn files_in(dir: &Path) -> (std::path::PathBuf, std::path::PathBuf) {
+    (dir.join("tillgate.db"), dir.join("control.sock"))
+}

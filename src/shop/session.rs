@@ -3,15 +3,27 @@
 use super::id::{SaleId, SessionId};
 use super::pairing::Pairing;
 use super::time::{BootId, Mono};
+use std::fmt;
 use std::net::IpAddr;
 
-/// Where a phone is in the guests' network. Says whose reach is opened, never who acts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where a phone is in the guests' network. Says whose reach is opened, never who acts. Its `Debug` hides the half of the
+/// hardware address that tells one phone from another.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     /// Its address.
     pub ip: IpAddr,
     /// Its hardware address, where the network tells.
     pub mac: Option<[u8; 6]>,
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.ip)?;
+        match self.mac {
+            Some([a, b, c, ..]) => write!(f, "/{a:02x}:{b:02x}:{c:02x}:.."),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A visit.
