@@ -289,10 +289,11 @@ fn read_portal<'t>(reader: &mut Reader<'t>, mut portal: Section<'t>) -> Option<P
 
 fn read_platform<'t>(reader: &mut Reader<'t>, mut platform: Section<'t>) -> Option<Platform> {
     let url = reader.need_text(&mut platform, "url", "https://pay.example:8443");
-    let files = [("ca", "platform-ca.pem"), ("certificate", "gateway.pem"), ("key", "gateway.key")].map(|(key, name)| {
-        let text = reader.need_text(&mut platform, key, &format!("/etc/tillgate/{name}"))?;
-        absolute(reader, &text).map(|value| At { value, span: text.span })
-    });
+    let files =
+        [("ca", "platform-ca.pem"), ("certificate", "gateway.pem"), ("key", "gateway.key")].map(|(key, name)| {
+            let text = reader.need_text(&mut platform, key, &format!("/etc/tillgate/{name}"))?;
+            absolute(reader, &text).map(|value| At { value, span: text.span })
+        });
     let pins = reader.need_texts(&mut platform, "pins").and_then(|list| read_pins(reader, &list));
     reader.end(platform);
     let url = url.and_then(|text| address(reader, &text, &["https"]));
@@ -315,11 +316,19 @@ fn check_pair(reader: &mut Reader<'_>, certificate: &At<PathBuf>, key: &At<PathB
             reader.fault(&certificate.span, what, "put the certificate that the platform gave this shop there, in PEM");
         }
         Err(BadPair::Key(what)) => {
-            reader.fault(&key.span, what, "put the key that the certificate was made for there, in PEM, readable by us");
+            reader.fault(
+                &key.span,
+                what,
+                "put the key that the certificate was made for there, in PEM, readable by us",
+            );
         }
         Err(BadPair::Mismatch) => {
             let what = format!("{} is not the key of {}", key.value.display(), certificate.value.display());
-            reader.fault(&key.span, what, "name the key that the certificate was made for, or ask for a new certificate");
+            reader.fault(
+                &key.span,
+                what,
+                "name the key that the certificate was made for, or ask for a new certificate",
+            );
         }
     }
     let open = std::fs::metadata(&key.value).is_ok_and(|m| m.permissions().mode() & 0o007 != 0);
@@ -343,7 +352,8 @@ fn read_pins(reader: &mut Reader<'_>, list: &At<Vec<At<&str>>>) -> Option<Vec<[u
             }
             Some(pin) => pins.push(pin),
             None => {
-                let what = format!("a pin is 64 hexadecimal digits; this has {} characters", text.value.chars().count());
+                let what =
+                    format!("a pin is 64 hexadecimal digits; this has {} characters", text.value.chars().count());
                 let fix = "write the SHA-256 of the platform's public key (SPKI), without colons";
                 reader.fault(&text.span, what, fix);
             }

@@ -291,7 +291,8 @@ fn steps(a: &str, b: &str) -> usize {
             let left = cell(&next, j).saturating_add(1);
             let above = cell(&row, j.saturating_add(1)).saturating_add(1);
             let corner = cell(&row, j).saturating_add(usize::from(from != to));
-            let swapped = i > 0 && j > 0 && a.get(i.saturating_sub(1)) == Some(to) && b.get(j.saturating_sub(1)) == Some(from);
+            let swapped =
+                i > 0 && j > 0 && a.get(i.saturating_sub(1)) == Some(to) && b.get(j.saturating_sub(1)) == Some(from);
             let swap = if swapped { cell(&before, j.saturating_sub(1)).saturating_add(1) } else { usize::MAX };
             next.push(left.min(above).min(corner).min(swap));
         }
