@@ -10,7 +10,6 @@ pub use till::{Flow, Line, Parity, Protocol, Till};
 
 use crate::shop::money::{Amount, Currency};
 use crate::shop::policy::Policy;
-use pair::BadPair;
 use reader::{At, Reader, Section};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -310,26 +309,17 @@ fn read_platform<'t>(reader: &mut Reader<'t>, mut platform: Section<'t>) -> Opti
 }
 
 fn check_pair(reader: &mut Reader<'_>, certificate: &At<PathBuf>, key: &At<PathBuf>) {
-    match pair::check_pair(&certificate.value, &key.value) {
-        Ok(()) => {}
-        Err(BadPair::Certificate(what)) => {
-            reader.fault(&certificate.span, what, "put the certificate that the platform gave this shop there, in PEM");
-        }
-        Err(BadPair::Key(what)) => {
-            reader.fault(
-                &key.span,
-                what,
-                "put the key that the certificate was made for there, in PEM, readable by us",
-            );
-        }
-        Err(BadPair::Mismatch) => {
-            let what = format!("{} is not the key of {}", key.value.display(), certificate.value.display());
-            reader.fault(
-                &key.span,
-                what,
-                "name the key that the certificate was made for, or ask for a new certificate",
-            );
-        }
+    let chain = pair::certificates(&certificate.value).map_err(|what| {
+        reader.fault(&certificate.span, what, "put the certificate that the platform gave this shop there, in PEM");
+    });
+    let private = pair::private_key(&key.value).map_err(|what| {
+        reader.fault(&key.span, what, "put the key that the certificate was made for there, in PEM, readable by us");
+    });
+    if let (Ok(chain), Ok(private)) = (chain, private)
+        && !pair::belong(chain, private)
+    {
+        let what = format!("{} is not the key of {}", key.value.display(), certificate.value.display());
+        reader.fault(&key.span, what, "name the key that the certificate was made for, or ask for a new certificate");
     }
     let open = std::fs::metadata(&key.value).is_ok_and(|m| m.permissions().mode() & 0o007 != 0);
     if open {

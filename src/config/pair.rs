@@ -1,22 +1,11 @@
 //! Looks at the certificate files that a configuration names. Opens no connection.
 
-use rustls::crypto::ring;
+use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::CertifiedKey;
-use rustls::{Error, InconsistentKeys};
+use rustls::sign::{CertifiedKey, SigningKey};
 use std::path::Path;
-
-/// What is wrong with a certificate file, a key file, or the two together.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum BadPair {
-    /// Something about the certificate file.
-    Certificate(String),
-    /// Something about the key file.
-    Key(String),
-    /// Both are fine, but not each other's.
-    Mismatch,
-}
+use std::sync::Arc;
 
 /// The certificates of a PEM file, one at least.
 pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
@@ -33,17 +22,15 @@ pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, 
     Ok(all)
 }
 
-/// Whether both files can be used, and the key is that of the first certificate.
-pub(super) fn check_pair(certificate: &Path, key: &Path) -> Result<(), BadPair> {
-    let chain = certificates(certificate).map_err(BadPair::Certificate)?;
-    let text = std::fs::read(key).map_err(|e| BadPair::Key(format!("cannot read {}: {e}", key.display())))?;
-    let private = PrivateKeyDer::from_pem_slice(&text)
-        .map_err(|_| BadPair::Key(format!("{} holds no private key in PEM", key.display())))?;
-    let signing = ring::sign::any_supported_type(&private)
-        .map_err(|_| BadPair::Key(format!("{} is a kind of key that cannot be used", key.display())))?;
-    match CertifiedKey::new(chain, signing).keys_match() {
-        Ok(()) => Ok(()),
-        Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => Err(BadPair::Mismatch),
-        Err(cause) => Err(BadPair::Certificate(format!("{}: {cause}", certificate.display()))),
-    }
+/// The private key of a PEM file.
+pub(super) fn private_key(file: &Path) -> Result<Arc<dyn SigningKey>, String> {
+    let text = std::fs::read(file).map_err(|e| format!("cannot read {}: {e}", file.display()))?;
+    let key =
+        PrivateKeyDer::from_pem_slice(&text).map_err(|_| format!("{} holds no private key in PEM", file.display()))?;
+    any_supported_type(&key).map_err(|_| format!("{} is a kind of key that cannot be used", file.display()))
+}
+
+/// Whether the key is that of the first certificate.
+pub(super) fn belong(chain: Vec<CertificateDer<'static>>, key: Arc<dyn SigningKey>) -> bool {
+    CertifiedKey::new(chain, key).keys_match().is_ok()
 }

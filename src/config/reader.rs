@@ -194,6 +194,17 @@ impl<'t> Reader<'t> {
         self.whole(of, key, bounds)
     }
 
+    /// True or false, if it is there.
+    pub(super) fn switch(&mut self, of: &mut Section<'t>, key: &'static str) -> Option<bool> {
+        let found = of.take(key)?;
+        let value = found.get_ref().as_bool();
+        if value.is_none() {
+            let kind = found.get_ref().type_str();
+            self.fault(&found.span(), format!("`{key}` is true or false, not {kind}"), format!("write {key} = true"));
+        }
+        value
+    }
+
     /// One of `words`, if it is there.
     pub(super) fn word<T: Copy>(
         &mut self,

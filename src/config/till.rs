@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 /// More tills than this are a mistake.
 const TILLS_MAX: usize = 256;
 
+/// What the narrowest common receipt paper (58 mm) holds.
+const COLUMNS: usize = 32;
+
 /// The speeds that serial ports commonly have.
 const BAUDS: [u32; 11] = [1_200, 2_400, 4_800, 9_600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 921_600];
 
@@ -22,6 +25,8 @@ pub struct Till {
     pub port: PathBuf,
     /// What it speaks.
     pub protocol: Protocol,
+    /// Width of its paper in characters, 20 to 40.
+    pub columns: usize,
     /// How its line is set.
     pub line: Line,
 }
@@ -46,6 +51,10 @@ pub struct Line {
     pub stop_bits: u8,
     /// Who holds the other up, and how.
     pub flow: Flow,
+    /// Whether to raise or lower RTS when the port is opened; absent: as the system leaves it.
+    pub rts: Option<bool>,
+    /// The same for DTR.
+    pub dtr: Option<bool>,
 }
 
 /// The check bit of a line.
@@ -72,7 +81,7 @@ pub enum Flow {
 
 impl Default for Line {
     fn default() -> Line {
-        Line { baud: 115_200, data_bits: 8, parity: Parity::None, stop_bits: 1, flow: Flow::None }
+        Line { baud: 9_600, data_bits: 8, parity: Parity::None, stop_bits: 1, flow: Flow::None, rts: None, dtr: None }
     }
 }
 
@@ -105,6 +114,7 @@ fn read_till<'t>(
     let label = reader.text(&mut section, "label");
     let port = reader.need_text(&mut section, "port", "/dev/serial/by-id/usb-...-port0");
     let protocol = reader.word(&mut section, "protocol", &[("plain", Protocol::Plain)]);
+    let columns = reader.whole(&mut section, "columns", 20..=40).and_then(|at| usize::try_from(at.value).ok());
     let line = match reader.section(&mut section, "line") {
         Some(line) => read_line(reader, line),
         None => Line::default(),
@@ -131,7 +141,7 @@ fn read_till<'t>(
     }
     let label = label.map_or_else(|| format!("Till {value}"), |l| l.value.to_owned());
     let protocol = protocol.map_or(Protocol::Plain, |p| p.value);
-    Some(Till { number: value, label, port: port?, protocol, line })
+    Some(Till { number: value, label, port: port?, protocol, columns: columns.unwrap_or(COLUMNS), line })
 }
 
 /// One port, one till, whatever the port is called.
@@ -176,6 +186,8 @@ fn read_line<'t>(reader: &mut Reader<'t>, mut line: Section<'t>) -> Line {
     let parity = reader.word(&mut line, "parity", &parities).map_or(default.parity, |at| at.value);
     let flows = [("none", Flow::None), ("software", Flow::Software), ("hardware", Flow::Hardware)];
     let flow = reader.word(&mut line, "flow", &flows).map_or(default.flow, |at| at.value);
+    let rts = reader.switch(&mut line, "rts");
+    let dtr = reader.switch(&mut line, "dtr");
     reader.end(line);
-    Line { baud: baud.unwrap_or(default.baud), data_bits, parity, stop_bits, flow }
+    Line { baud: baud.unwrap_or(default.baud), data_bits, parity, stop_bits, flow, rts, dtr }
 }

@@ -101,6 +101,8 @@ const BROKEN: &[(&str, &str, &str, &str)] = &[
     ("/dev/zero", "ttyS0", "27:8", "is not a whole path"),
     ("baud = 9600", "baud = 9601", "30:8", "no speed of 9601 | did you mean `9600`?"),
     ("baud = 9600", "parity = \"evn\"", "30:10", "`parity` cannot be \"evn\" | did you mean `even`?"),
+    ("baud = 9600", "rts = \"on\"", "30:7", "`rts` is true or false | rts = true"),
+    ("number = 2", "number = 2\ncolumns = 80", "27:11", "from 20 to 40"),
     ("baud = 9600", "data_bits = 9", "30:13", "from 7 to 8"),
     ("number = 2", "number = 2\nprotocol = \"zvt\"", "27:12", "`protocol` cannot be \"zvt\" | it can be: plain"),
     // money
