@@ -1,6 +1,6 @@
 //! One try at the platform, and the refunds of what it took.
 
-use super::event::Reason;
+use super::event::{Call, CallError, Payment, PaymentStatus, Reason, RefundStatus};
 use super::id::{AttemptId, RefundId, SessionId};
 use super::money::Amount;
 use super::time::{Mono, Now, Wall};
@@ -178,6 +178,16 @@ pub enum RefundWhy {
     Overpaid,
 }
 
+impl RefundWhy {
+    /// Whether it gives back what the sale never had a right to, rather than the sale's own money.
+    pub fn is_surplus(self) -> bool {
+        match self {
+            RefundWhy::Loser | RefundWhy::Overpaid => true,
+            RefundWhy::Rejected | RefundWhy::Unheard | RefundWhy::Till | RefundWhy::Staff => false,
+        }
+    }
+}
+
 /// Where a refund stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefundState {
@@ -200,6 +210,243 @@ impl RefundState {
         match self {
             RefundState::Intent { .. } | RefundState::Accepted | RefundState::Done => true,
             RefundState::Refused => false,
+        }
+    }
+}
+
+/// How an answer about an attempt was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// It told us something that can be believed, perhaps nothing new.
+    Believed,
+    /// The answer decides nothing; ask again.
+    Doubted,
+    /// The answer contradicts what was asked or said before: it decides nothing, and a person should know.
+    Odd,
+    /// Money came for an attempt that had been closed.
+    Late,
+}
+
+impl Attempt {
+    /// A new attempt: on disk first, at the platform later.
+    pub fn new(id: AttemptId, number: u32, session: SessionId, expires_in_secs: u32) -> Attempt {
+        Attempt {
+            id,
+            number,
+            session,
+            expires_in_secs,
+            state: AttemptState::Intent { doubt: None },
+            version: 0,
+            tries: 0,
+            last_failure: None,
+            paid_minor: 0,
+            checked: false,
+            needs_person: None,
+        }
+    }
+
+    /// Whether it may still be paid, as far as we know.
+    pub fn is_unresolved(&self) -> bool {
+        match self.state {
+            AttemptState::Intent { .. } | AttemptState::Open { .. } => true,
+            AttemptState::Paid { .. } | AttemptState::Closed(_) => false,
+        }
+    }
+
+    /// Why it failed for good, if it did.
+    pub fn failed_for_good(&self) -> Option<Reason> {
+        match self.state {
+            AttemptState::Closed(ClosedWhy::Failed(reason)) => Some(reason),
+            AttemptState::Closed(
+                ClosedWhy::Expired | ClosedWhy::Cancelled | ClosedWhy::Refused(_) | ClosedWhy::NeverBorn,
+            )
+            | AttemptState::Intent { .. }
+            | AttemptState::Open { .. }
+            | AttemptState::Paid { .. } => None,
+        }
+    }
+
+    /// The checkout, while it is open.
+    pub fn link(&self) -> Option<&Link> {
+        match &self.state {
+            AttemptState::Open { link, .. } => Some(link),
+            AttemptState::Intent { .. } | AttemptState::Paid { .. } | AttemptState::Closed(_) => None,
+        }
+    }
+
+    /// Failed tries, at least one if it failed for good.
+    pub fn failed_tries(&self) -> u32 {
+        self.tries.max(u32::from(self.failed_for_good().is_some()))
+    }
+
+    /// Since when it is in doubt.
+    pub fn doubt(&self) -> Option<Since> {
+        match self.state {
+            AttemptState::Intent { doubt } | AttemptState::Open { doubt, .. } => doubt,
+            AttemptState::Paid { .. } | AttemptState::Closed(_) => None,
+        }
+    }
+
+    /// Takes an answer in. `asked` is the sale's amount. Only an authenticated answer about this id moves the state.
+    pub fn hear(&mut self, answer: &Result<Payment, CallError>, call: Call, asked: Amount, now: Now) -> Heard {
+        match answer {
+            Ok(payment) if payment.id != self.id => self.doubt_since(now, Heard::Odd),
+            Ok(payment) => self.hear_payment(payment, asked, now),
+            Err(CallError::NotSent | CallError::Unknown) => self.doubt_since(now, Heard::Doubted),
+            Err(CallError::NotFound) => self.hear_not_found(call, now),
+            Err(CallError::Refused(why)) => self.hear_refused(*why, call, now),
+        }
+    }
+
+    fn hear_payment(&mut self, payment: &Payment, asked: Amount, now: Now) -> Heard {
+        if payment.version < self.version {
+            return Heard::Believed; // An older answer overtaken by a newer one.
+        }
+        if payment.paid_minor > self.paid_minor {
+            return self.hear_money(payment, asked, now);
+        }
+        match payment.status {
+            PaymentStatus::Paid if payment.paid_minor == 0 => self.doubt_since(now, Heard::Odd),
+            PaymentStatus::Paid => Heard::Believed,
+            PaymentStatus::Awaiting | PaymentStatus::Processing => self.hear_open(payment, asked, now),
+            PaymentStatus::Failed => {
+                self.hear_closed(payment, ClosedWhy::Failed(payment.reason.unwrap_or(Reason::Other)))
+            }
+            PaymentStatus::Expired => self.hear_closed(payment, ClosedWhy::Expired),
+            PaymentStatus::Cancelled => self.hear_closed(payment, ClosedWhy::Cancelled),
+        }
+    }
+
+    /// More money than was known.
+    fn hear_money(&mut self, payment: &Payment, asked: Amount, now: Now) -> Heard {
+        let (was_closed, was_paid) = match self.state {
+            AttemptState::Closed(_) => (true, false),
+            AttemptState::Paid { .. } => (false, true),
+            AttemptState::Intent { .. } | AttemptState::Open { .. } => (false, false),
+        };
+        self.version = payment.version;
+        self.note_tries(payment);
+        // Money in another currency is not counted as ours to give back: a person must look.
+        if payment.amount.currency() == asked.currency() {
+            self.paid_minor = self.paid_minor.max(payment.paid_minor);
+        }
+        if was_paid {
+            return Heard::Believed; // The first word on the right amount stands; a surplus goes back.
+        }
+        let settled = payment.status == PaymentStatus::Paid;
+        let right = settled && payment.amount == asked && payment.paid_minor >= asked.minor();
+        if settled && !right {
+            self.needs_person = Some(NeedsPerson { why: NeedsPersonWhy::WrongPayment, since: now.wall });
+        }
+        self.checked = false;
+        self.state = AttemptState::Paid { at: now.wall, right };
+        if was_closed || !settled { Heard::Late } else { Heard::Believed }
+    }
+
+    fn hear_open(&mut self, payment: &Payment, asked: Amount, now: Now) -> Heard {
+        match &self.state {
+            AttemptState::Paid { .. } | AttemptState::Closed(_) => return Heard::Odd,
+            AttemptState::Intent { .. } | AttemptState::Open { .. } => {}
+        }
+        if payment.amount != asked {
+            return self.doubt_since(now, Heard::Odd);
+        }
+        let known = match &self.state {
+            AttemptState::Open { link, .. } => Some(link.clone()),
+            AttemptState::Intent { .. } | AttemptState::Paid { .. } | AttemptState::Closed(_) => None,
+        };
+        let Some(link) = known.or_else(|| payment.link.clone()) else {
+            return self.doubt_since(now, Heard::Doubted);
+        };
+        let until = match (&self.state, payment.expires_in_ms) {
+            (AttemptState::Open { until, .. }, _) => *until,
+            (_, Some(ms)) => now.mono.plus_ms(ms),
+            (_, None) => now.mono.plus_ms(u64::from(self.expires_in_secs).saturating_mul(1_000)),
+        };
+        self.version = payment.version;
+        self.note_tries(payment);
+        self.state = AttemptState::Open { link, until, doubt: None };
+        Heard::Believed
+    }
+
+    fn hear_closed(&mut self, payment: &Payment, why: ClosedWhy) -> Heard {
+        match self.state {
+            AttemptState::Paid { .. } if payment.paid_minor < self.paid_minor => return Heard::Odd,
+            AttemptState::Paid { .. } | AttemptState::Closed(_) => return Heard::Believed,
+            AttemptState::Intent { .. } | AttemptState::Open { .. } => {}
+        }
+        self.version = payment.version;
+        self.note_tries(payment);
+        self.state = AttemptState::Closed(why);
+        Heard::Believed
+    }
+
+    /// *Not found* says nothing about a payment that may be in flight: an intent is created or closed by its id, and an
+    /// open one that vanished is odd. Only the last look after all was over is content with it.
+    fn hear_not_found(&mut self, call: Call, now: Now) -> Heard {
+        match (&self.state, call) {
+            (AttemptState::Closed(_), _) => Heard::Believed,
+            (AttemptState::Intent { .. }, Call::Create | Call::Query | Call::Cancel) => {
+                self.doubt_since(now, Heard::Doubted)
+            }
+            (AttemptState::Open { .. } | AttemptState::Paid { .. }, _) => self.doubt_since(now, Heard::Odd),
+        }
+    }
+
+    fn hear_refused(&mut self, why: Refused, call: Call, now: Now) -> Heard {
+        let closed = match (call, why) {
+            (Call::Create, Refused::Payment(reason)) => ClosedWhy::Refused(reason),
+            (Call::Create | Call::Query | Call::Cancel, Refused::Tombstone) => ClosedWhy::NeverBorn,
+            (Call::Query | Call::Cancel, Refused::Payment(_)) => return self.doubt_since(now, Heard::Doubted),
+        };
+        match self.state {
+            AttemptState::Intent { .. } => {
+                self.state = AttemptState::Closed(closed);
+                self.checked = true; // Nothing ever came into being under this id, nor can it.
+                Heard::Believed
+            }
+            AttemptState::Open { .. } | AttemptState::Paid { .. } => self.doubt_since(now, Heard::Odd),
+            AttemptState::Closed(_) => Heard::Believed,
+        }
+    }
+
+    fn note_tries(&mut self, payment: &Payment) {
+        if payment.tries > self.tries {
+            self.tries = payment.tries;
+            self.last_failure = payment.last_failure.or(self.last_failure);
+        }
+    }
+
+    fn doubt_since(&mut self, now: Now, heard: Heard) -> Heard {
+        match &mut self.state {
+            AttemptState::Intent { doubt } | AttemptState::Open { doubt, .. } => {
+                doubt.get_or_insert(now);
+            }
+            AttemptState::Paid { .. } | AttemptState::Closed(_) => {}
+        }
+        heard
+    }
+}
+
+impl Refund {
+    /// Takes an answer in. *Not found* and silence decide nothing: the refund is asked for again under its id.
+    pub fn hear(&mut self, answer: Result<RefundStatus, CallError>, now: Now) {
+        let doubted = match self.state {
+            RefundState::Intent { doubt } => RefundState::Intent { doubt: Some(doubt.unwrap_or(now)) },
+            RefundState::Accepted => RefundState::Accepted,
+            RefundState::Done | RefundState::Refused => return,
+        };
+        self.state = match answer {
+            Ok(RefundStatus::Accepted) => RefundState::Accepted,
+            Ok(RefundStatus::Done) => RefundState::Done,
+            Ok(RefundStatus::Refused) | Err(CallError::Refused(_)) => {
+                self.needs_person = Some(NeedsPerson { why: NeedsPersonWhy::RefundRefused, since: now.wall });
+                RefundState::Refused
+            }
+            Err(CallError::NotSent | CallError::Unknown | CallError::NotFound) => doubted,
+        };
+        if self.state == RefundState::Done {
+            self.needs_person = None;
         }
     }
 }

@@ -505,6 +505,8 @@ pub enum EnterNote {
     ConfirmOver,
     /// Nothing happened at the till for too long.
     Idle,
+    /// Too many phones stand at that till already.
+    LineFull,
     /// The phone let the next one pay.
     LetGo,
 }
@@ -565,7 +567,7 @@ impl Finish {
             amount: sale.amount,
             outcome,
             attempt,
-            given_back_minor: attempt.map_or(0, |a| sale.given_back_minor(a)),
+            given_back_minor: sale.given_back_minor(),
             failed_tries: sale.failed_tries(),
             at: sale.ended_at,
         })

@@ -323,15 +323,6 @@ pub enum NoSales {
     Stopping,
 }
 
-/// How a person settled what could not resolve itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Settlement {
-    /// The money was given back by other means.
-    PaidBack,
-    /// It turned out that nothing had been paid.
-    NotPaid,
-}
-
 /// Everything that can happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -353,13 +344,6 @@ pub enum Event {
     Platform(PlatformEvent),
     /// Whether new sales may be taken has changed.
     NewSales(Result<(), NoSales>),
-    /// A person settled an attempt that needed one.
-    Settled {
-        /// The attempt.
-        attempt: AttemptId,
-        /// How.
-        how: Settlement,
-    },
     /// `Shop::deadline` has come.
     DeadlinePassed,
 }

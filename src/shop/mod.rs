@@ -1,4 +1,5 @@
-//! What the shop is: pure decisions. Takes events, returns records and effects; has no clock, no disk, no sockets.
+//! What the shop is: pure decisions. Takes an event to the sale, pairing or session it concerns; has no clock, no disk,
+//! no sockets and cannot fail.
 
 pub mod attempt;
 pub mod effect;
@@ -7,6 +8,335 @@ pub mod id;
 pub mod money;
 pub mod pairing;
 pub mod policy;
+pub mod retry;
 pub mod sale;
 pub mod session;
 pub mod time;
+
+mod answers;
+mod calls;
+mod phones;
+mod screens;
+mod settle;
+#[cfg(test)]
+mod tests;
+mod tills;
+
+use calls::{Calls, Line};
+use effect::{Effect, Progress, Record, Step};
+use event::{Ask, Event, NoSales, PlatformEvent, Ticket, TillEvent, TillNumber};
+use id::{AttemptId, Ids, SaleId, SessionId};
+use policy::Policy;
+use sale::{Sale, SaleState};
+use session::Session;
+use std::collections::{BTreeMap, BTreeSet};
+use time::{Mono, Now, Stamp};
+
+/// All that the shop decides. `handle` is its only way in, the returned [`Step`] its only way out.
+#[derive(Debug)]
+pub struct Shop {
+    policy: Policy,
+    sales: BTreeMap<SaleId, Live>,
+    tills: BTreeMap<TillNumber, Till>,
+    visits: BTreeMap<SessionId, Visit>,
+    line: Line,
+    /// Ended attempts that the platform is asked about once more, and when. Their sales are on disk only.
+    late: BTreeMap<AttemptId, Mono>,
+    no_sales: Option<NoSales>,
+    cursor: String,
+    /// Tickets looked up on disk for the event at hand.
+    recalled: BTreeMap<(TillNumber, Ticket), SaleId>,
+}
+
+/// What the store held at the last start.
+#[derive(Clone, Debug, Default)]
+pub struct Loaded {
+    /// All visits.
+    pub sessions: Vec<Session>,
+    /// All open sales, and the newest sale of each till; whole.
+    pub sales: Vec<Sale>,
+    /// Attempts of sales at rest that the platform has not been asked about once more.
+    pub unchecked: Vec<AttemptId>,
+    /// Where the reconciliation goes on.
+    pub cursor: String,
+}
+
+/// An ended sale that an event may concern and that is no longer in memory: the ring fetches it first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// The sale under this ticket of this till.
+    Ticket(TillNumber, Ticket),
+    /// The sale with this attempt.
+    Attempt(AttemptId),
+}
+
+/// A sale in memory: itself, what of it is on disk, and what was said about it last.
+#[derive(Debug)]
+struct Live {
+    sale: Sale,
+    saved: Option<Sale>,
+    saved_open: bool,
+    calls: Calls,
+    progress_told: Option<Progress>,
+    result_told: bool,
+}
+
+/// A till: its sale, its last sale, and the phones that stand there, first come first.
+#[derive(Debug, Default)]
+struct Till {
+    current: Option<SaleId>,
+    last: Option<SaleId>,
+    line: Vec<SessionId>,
+    /// A request that waits for a word on the line to the platform, and until when.
+    asking: Option<(Ask, Mono)>,
+}
+
+/// A phone's visit in memory.
+#[derive(Debug)]
+struct Visit {
+    session: Session,
+    saved: Option<Session>,
+    note: Option<effect::EnterNote>,
+    wrong_guesses: u32,
+    pause_until: Option<Mono>,
+    /// The sale that was confirmed too late.
+    too_late: Option<SaleId>,
+    /// The result page has not been loaded yet; until then, at most until this, the checkout stays in reach.
+    unseen_until: Option<Mono>,
+    shown: Option<effect::Screen>,
+    reach: effect::Reach,
+}
+
+/// One step being made: the time, its ids, what it touched, and what becomes of it.
+#[derive(Debug)]
+struct Turn {
+    now: Now,
+    ids: Ids,
+    sales: BTreeSet<SaleId>,
+    tills: BTreeSet<TillNumber>,
+    visits: BTreeSet<SessionId>,
+    /// Sales that something has let go of; they may leave memory.
+    let_go: BTreeSet<SaleId>,
+    step: Step,
+}
+
+impl Turn {
+    fn new(stamp: &Stamp) -> Turn {
+        let ids = Ids::new(stamp.seed);
+        let (sales, tills, visits, let_go) = Default::default();
+        Turn { now: stamp.now, ids, sales, tills, visits, let_go, step: Step::default() }
+    }
+
+    fn effect(&mut self, effect: Effect) {
+        self.step.effects.push(effect);
+    }
+
+    fn alarm(&mut self, alarm: effect::Alarm) {
+        self.step.records.push(Record::Alarm(alarm.clone()));
+        self.step.effects.push(Effect::Alarm(alarm));
+    }
+}
+
+impl Shop {
+    /// The shop as it was, and all that has to be done to pick everything up again. Starting after a crash, after a power
+    /// cut and for the first time are the same.
+    pub fn open(stamp: &Stamp, policy: Policy, loaded: Loaded) -> (Shop, Step) {
+        let mut turn = Turn::new(stamp);
+        let now = stamp.now;
+        let tills = policy.tills.iter().map(|number| (*number, Till::default())).collect();
+        let mut shop = Shop {
+            policy,
+            sales: BTreeMap::new(),
+            tills,
+            visits: BTreeMap::new(),
+            line: Line::unknown(now.mono),
+            late: loaded.unchecked.into_iter().map(|attempt| (attempt, now.mono)).collect(),
+            no_sales: None,
+            cursor: loaded.cursor,
+            recalled: BTreeMap::new(),
+        };
+        let mut sessions = loaded.sessions;
+        sessions.sort_by_key(|session| session.pairing.map(|pairing| pairing.since));
+        for session in sessions {
+            shop.resume_visit(session, &mut turn);
+        }
+        for sale in loaded.sales {
+            shop.resume_sale(sale, &mut turn);
+        }
+        let tills: Vec<_> = shop.tills.keys().copied().collect();
+        turn.tills.extend(tills);
+        shop.settle(&mut turn);
+        (shop, turn.step)
+    }
+
+    fn resume_sale(&mut self, sale: Sale, turn: &mut Turn) {
+        let (id, till, live) = (sale.id, sale.till, sale.is_live());
+        let other_boot = sale.boot != turn.now.boot;
+        if let Some(till) = self.tills.get_mut(&till) {
+            match till.last {
+                _ if live => till.current = Some(id),
+                // The newest is loaded last.
+                _ => till.last = Some(id),
+            }
+        }
+        self.sales.insert(id, Live::from_disk(sale));
+        self.change(turn, id, |sale, turn, _| {
+            if other_boot {
+                sale.survive_boot(turn.now);
+            }
+        });
+    }
+
+    /// Takes one event in. All of the returned records must be on disk, in one transaction, before any effect goes out.
+    pub fn handle(&mut self, stamp: &Stamp, event: Event) -> Step {
+        let mut turn = Turn::new(stamp);
+        match event {
+            Event::Till { till, what } => self.till(till, what, &mut turn),
+            Event::Phone { session, what } => self.phone(session, what, &mut turn),
+            Event::Platform(what) => self.platform(what, &mut turn),
+            Event::NewSales(allowed) => self.no_sales = allowed.err(),
+            Event::DeadlinePassed => self.pass(&mut turn),
+        }
+        self.settle(&mut turn);
+        self.recalled.clear();
+        turn.step
+    }
+
+    /// What must be fetched from disk, and given to [`Shop::recall`], before this event is handled.
+    pub fn missing(&self, event: &Event) -> Vec<Missing> {
+        let ticket = |till: &TillNumber, ticket: &Option<Ticket>| {
+            let known = |t: &Ticket| self.sales.values().any(|l| l.sale.till == *till && l.sale.ticket == Some(*t));
+            ticket.filter(|t| !known(t)).map(|t| Missing::Ticket(*till, t)).into_iter().collect()
+        };
+        let attempts = |ids: &mut dyn Iterator<Item = AttemptId>| {
+            ids.filter(|id| self.sale_of_attempt(*id).is_none()).map(Missing::Attempt).collect()
+        };
+        match event {
+            Event::Till { till, what } => match what {
+                TillEvent::Asked(ask) => ticket(till, &ask.ticket),
+                TillEvent::Aborted { ticket: of } | TillEvent::AskedAgain { ticket: of } => ticket(till, of),
+                TillEvent::Online
+                | TillEvent::Offline
+                | TillEvent::Taken { .. }
+                | TillEvent::TakeLater { .. }
+                | TillEvent::Rejected { .. }
+                | TillEvent::Unheard { .. }
+                | TillEvent::AskedStatus
+                | TillEvent::AskedTotals { .. } => Vec::new(),
+            },
+            Event::Platform(what) => match what {
+                PlatformEvent::Answered { attempt, .. } | PlatformEvent::RefundAnswered { attempt, .. } => {
+                    attempts(&mut std::iter::once(*attempt))
+                }
+                PlatformEvent::Listed { answer: Ok(page) } => attempts(&mut page.payments.iter().map(|p| p.id)),
+                PlatformEvent::Listed { answer: Err(_) } | PlatformEvent::Line { .. } => Vec::new(),
+            },
+            Event::Phone { .. } | Event::NewSales(_) | Event::DeadlinePassed => Vec::new(),
+        }
+    }
+
+    /// Puts an ended sale back into memory for the next event. One that is in memory already stays as it is there.
+    pub fn recall(&mut self, missing: Missing, sale: Sale) {
+        if let Missing::Ticket(till, ticket) = missing {
+            self.recalled.insert((till, ticket), sale.id);
+        }
+        self.sales.entry(sale.id).or_insert_with(|| Live::from_disk(sale));
+    }
+
+    /// When [`Event::DeadlinePassed`] is due.
+    pub fn deadline(&self) -> Mono {
+        let sales =
+            self.sales.values().filter_map(|live| live.sale.deadline().into_iter().chain(live.calls.deadline()).min());
+        let visits = self.visits.values().filter_map(|visit| self.visit_deadline(visit));
+        let asking = self.tills.values().filter_map(|till| till.asking.map(|(_, until)| until));
+        let late = self.late.values().copied();
+        sales.chain(visits).chain(asking).chain(late).chain(self.line.deadline()).min().unwrap_or(Mono(u64::MAX))
+    }
+
+    /// Lets time pass for everything that is due.
+    fn pass(&mut self, turn: &mut Turn) {
+        let now = turn.now.mono;
+        let due = |at: Option<Mono>| at.is_some_and(|at| at <= now);
+        let over = self.sales.values().filter(|live| due(live.sale.deadline()));
+        for id in over.map(|live| live.sale.id).collect::<Vec<_>>() {
+            self.change(turn, id, |sale, turn, policy| sale.pass(turn.now, policy));
+        }
+        let over: Vec<_> = self.visits.values().filter(|v| due(self.visit_deadline(v))).map(|v| v.session.id).collect();
+        for session in over {
+            self.pass_visit(session, turn);
+        }
+        for (number, till) in &mut self.tills {
+            if let Some((ask, _)) = till.asking.take_if(|(_, until)| *until <= now) {
+                turn.effect(tills::refuse(*number, ask.ticket, effect::Refusal::NoLine));
+            }
+        }
+    }
+
+    /// Changes one sale, and draws all conclusions that do not wait for another event: from its attempts, about the money
+    /// it took, about its till and its phone.
+    fn change(&mut self, turn: &mut Turn, id: SaleId, how: impl FnOnce(&mut Sale, &mut Turn, &Policy)) {
+        let Some(live) = self.sales.get_mut(&id) else { return };
+        let before = live.sale.state;
+        let shown_before = live.sale.at_phone();
+        how(&mut live.sale, turn, &self.policy);
+        live.sale.follow(turn.now, &self.policy, &mut turn.ids);
+        live.sale.give_back(turn.now, &mut turn.ids);
+        turn.sales.insert(id);
+        let (number, after) = (live.sale.till, live.sale.state);
+        turn.tills.insert(number);
+        let ended = before.outcome().is_none() && after.outcome().is_some();
+        if ended && let Some(till) = self.tills.get_mut(&number) {
+            till.current = None;
+            turn.let_go.extend(till.last.replace(id));
+        }
+        let Some(session) = shown_before else { return };
+        turn.visits.insert(session);
+        if ended {
+            self.end_pairing_with_sale(session, &before, turn);
+        } else if self.sales.get(&id).is_some_and(|live| live.sale.at_phone() != Some(session)) {
+            let note = match before {
+                SaleState::Aborting { .. } => effect::EnterNote::LetGo,
+                SaleState::Waiting | SaleState::Offered { .. } | SaleState::Paying { .. } => {
+                    effect::EnterNote::ConfirmOver
+                }
+                SaleState::Approved { .. }
+                | SaleState::Declined { .. }
+                | SaleState::Cancelled { .. }
+                | SaleState::Lapsed { .. } => return,
+            };
+            self.unpair(session, Some(note), turn);
+        }
+    }
+
+    fn sale_of_attempt(&self, attempt: AttemptId) -> Option<SaleId> {
+        let has = |live: &&Live| live.sale.attempts.iter().any(|a| a.id == attempt);
+        self.sales.values().find(has).map(|live| live.sale.id)
+    }
+
+    /// Sales that wait for something, for `tillgate status`; oldest first is not promised.
+    pub fn open_sales(&self) -> impl Iterator<Item = &Sale> {
+        self.sales.values().map(|live| &live.sale).filter(|sale| !sale.is_at_rest())
+    }
+
+    /// How many phones are visiting.
+    pub fn visits(&self) -> usize {
+        self.visits.len()
+    }
+
+    /// Whether the platform answered lately, and when it last did.
+    pub fn platform_line(&self, now: Mono) -> (calls::LineState, Option<Mono>) {
+        (self.line.state(now), self.line.heard())
+    }
+}
+
+pub use calls::LineState;
+
+impl Live {
+    fn new(sale: Sale) -> Live {
+        Live { sale, saved: None, saved_open: true, calls: Calls::default(), progress_told: None, result_told: false }
+    }
+
+    fn from_disk(sale: Sale) -> Live {
+        Live { saved: Some(sale.clone()), ..Live::new(sale) }
+    }
+}

@@ -1,11 +1,12 @@
 //! ONE sale: its states and every way between them.
 
-use super::attempt::{Attempt, Refund};
+use super::attempt::{Attempt, AttemptState, ClosedWhy, Refund, RefundState, RefundWhy};
 use super::effect::{CancelledWhy, DeclinedWhy, Outcome};
 use super::event::{Ticket, TillNumber};
-use super::id::{AttemptId, SaleId, SessionId};
+use super::id::{AttemptId, Ids, RefundId, SaleId, SessionId};
 use super::money::Amount;
-use super::time::{BootId, Mono, Wall};
+use super::policy::Policy;
+use super::time::{BootId, Mono, Now, Wall};
 use std::fmt;
 
 /// Two characters that phone and till both show. Without the look-alikes 0 O 1 I and so on.
@@ -204,14 +205,488 @@ impl SaleState {
 }
 
 impl Sale {
-    /// Minor units of one attempt's payment that are back or on their way back.
-    pub fn given_back_minor(&self, attempt: AttemptId) -> u64 {
-        let of_it = self.refunds.iter().filter(|r| r.attempt == attempt && r.state.counts());
+    /// Minor units of the sale given back, or on their way back. What was taken too much does not count.
+    pub fn given_back_minor(&self) -> u64 {
+        let of_sale = self.refunds.iter().filter(|r| r.state.counts() && !r.why.is_surplus());
+        of_sale.fold(0, |sum, r| sum.saturating_add(r.amount.minor()))
+    }
+
+    /// Failed tries over all attempts; an attempt that failed for good counts at least once.
+    pub fn failed_tries(&self) -> u32 {
+        self.attempts.iter().fold(0, |sum, a| sum.saturating_add(a.failed_tries()))
+    }
+}
+
+/// What a till says to a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TillWord {
+    /// Taken.
+    Taken,
+    /// Again after this many milliseconds.
+    Later(u64),
+    /// Refused: the goods do not leave.
+    Rejected,
+    /// Nothing, after all repeats.
+    Nothing,
+}
+
+/// Why a confirmation did nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unconfirmed {
+    /// It is not what is offered to that phone now.
+    NotOffered,
+    /// Less than [`Policy::START_LEFT_MS`] is left.
+    TooLate,
+}
+
+/// What the platform should be asked about an attempt now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// Create it, or get the one created earlier.
+    Create,
+    /// Wait for its next version.
+    Watch,
+    /// Close it.
+    Close,
+    /// Nothing: it is paid or closed.
+    Nothing,
+}
+
+/// How often a till may put a result off before it counts as unheard.
+pub const TAKE_LATER_MAX: u32 = 60;
+
+impl Sale {
+    /// Ways in: the phone first in line is offered the sale.
+    pub fn offer(&mut self, session: SessionId, now: Mono, policy: &Policy) {
+        match self.state {
+            SaleState::Waiting => {
+                let until = now.plus_ms(policy.confirm_secs.saturating_mul(1_000)).min(self.ends);
+                self.state = SaleState::Offered { session, until };
+            }
+            SaleState::Offered { .. } | SaleState::Paying { .. } | SaleState::Aborting { .. } => {}
+            SaleState::Approved { .. }
+            | SaleState::Declined { .. }
+            | SaleState::Cancelled { .. }
+            | SaleState::Lapsed { .. } => {}
+        }
+    }
+
+    /// The phone it was offered to does not take it: back to waiting. True if that changed anything.
+    pub fn withdraw(&mut self, from: SessionId) -> bool {
+        let offered = self.offered_to() == Some(from);
+        if offered {
+            self.state = SaleState::Waiting;
+        }
+        offered
+    }
+
+    /// The customer confirms the amount that was shown: an attempt is begun, on disk before anywhere else.
+    pub fn confirm(&mut self, session: SessionId, shown: Amount, now: Now, ids: &mut Ids) -> Result<(), Unconfirmed> {
+        if self.offered_to() != Some(session) || self.amount != shown || now.mono >= self.ends {
+            return Err(Unconfirmed::NotOffered);
+        }
+        if now.mono.ms_until(self.ends) < Policy::START_LEFT_MS {
+            return Err(Unconfirmed::TooLate);
+        }
+        self.begin_attempt(session, now.mono, ids);
+        self.state = SaleState::Paying { session, back_by: None };
+        Ok(())
+    }
+
+    /// "I do not pay", before confirming.
+    pub fn decline(&mut self, session: SessionId, now: Now) {
+        if self.offered_to() == Some(session) {
+            self.end(Outcome::Declined(DeclinedWhy::Customer), now);
+        }
+    }
+
+    /// Somebody wants it ended. Before an attempt it ends at once; with one, that is closed first.
+    pub fn abort(&mut self, why: AbortWhy, now: Now) {
+        match self.state {
+            SaleState::Waiting | SaleState::Offered { .. } => self.end_aborted(why, now),
+            SaleState::Paying { session, .. } => {
+                let until = now.mono.plus_ms(Policy::ABORT_MS);
+                self.state = SaleState::Aborting { session, why, until };
+            }
+            // The cashier's abort outranks the customer's letting go: the sale must not come back to life.
+            SaleState::Aborting { session, why: AbortWhy::LetGo, until } if why != AbortWhy::LetGo => {
+                self.state = SaleState::Aborting { session, why, until };
+            }
+            SaleState::Aborting { .. }
+            | SaleState::Approved { .. }
+            | SaleState::Declined { .. }
+            | SaleState::Cancelled { .. }
+            | SaleState::Lapsed { .. } => {}
+        }
+    }
+
+    /// The phone has come back after a failed attempt.
+    pub fn came_back(&mut self, from: SessionId) {
+        if let SaleState::Paying { session, back_by } = &mut self.state
+            && *session == from
+        {
+            *back_by = None;
+        }
+    }
+
+    /// Draws the conclusion from the attempts, after one of them has changed.
+    pub fn follow(&mut self, now: Now, policy: &Policy, ids: &mut Ids) {
+        let session = match self.state {
+            SaleState::Paying { session, .. } | SaleState::Aborting { session, .. } => session,
+            SaleState::Waiting
+            | SaleState::Offered { .. }
+            | SaleState::Approved { .. }
+            | SaleState::Declined { .. }
+            | SaleState::Cancelled { .. }
+            | SaleState::Lapsed { .. } => return,
+        };
+        let right = |a: &&Attempt| matches!(a.state, AttemptState::Paid { right: true, .. });
+        if let Some(winner) = self.attempts.iter().find(right).map(|a| a.id) {
+            self.ended_at = now.wall;
+            self.state = SaleState::Approved { attempt: winner, telling: self.first_telling(now) };
+            return;
+        }
+        if self.attempts.iter().any(Attempt::is_unresolved) {
+            return;
+        }
+        match self.state {
+            SaleState::Aborting { why, .. } => self.end_aborted(why, now),
+            SaleState::Paying { .. } => self.follow_closed(session, now, policy, ids),
+            SaleState::Waiting
+            | SaleState::Offered { .. }
+            | SaleState::Approved { .. }
+            | SaleState::Declined { .. }
+            | SaleState::Cancelled { .. }
+            | SaleState::Lapsed { .. } => {}
+        }
+    }
+
+    /// Every attempt of a paying sale is over and none paid rightly: try again, or decline.
+    fn follow_closed(&mut self, session: SessionId, now: Now, policy: &Policy, ids: &mut Ids) {
+        let why = match self.attempts.last().map(|a| &a.state) {
+            Some(AttemptState::Closed(ClosedWhy::Failed(reason))) => {
+                let failed = self.attempts.iter().filter(|a| a.failed_for_good().is_some()).count();
+                let left = now.mono.ms_until(self.ends) >= Policy::START_LEFT_MS;
+                if left && u32::try_from(failed).unwrap_or(u32::MAX) < policy.attempts_max {
+                    self.begin_attempt(session, now.mono, ids);
+                    self.state = SaleState::Paying { session, back_by: Some(now.mono.plus_ms(Policy::BACK_MS)) };
+                    return;
+                }
+                DeclinedWhy::Failed(*reason)
+            }
+            Some(AttemptState::Closed(ClosedWhy::Refused(reason))) => DeclinedWhy::Refused(*reason),
+            Some(AttemptState::Closed(ClosedWhy::Expired)) => DeclinedWhy::Expired,
+            Some(AttemptState::Closed(ClosedWhy::Cancelled | ClosedWhy::NeverBorn)) => DeclinedWhy::GivenUp,
+            Some(AttemptState::Paid { .. }) => DeclinedWhy::WrongPayment,
+            Some(AttemptState::Intent { .. } | AttemptState::Open { .. }) | None => return,
+        };
+        self.end(Outcome::Declined(why), now);
+    }
+
+    /// Lets time pass: whatever was due happens.
+    pub fn pass(&mut self, now: Now, policy: &Policy) {
+        let over = now.mono >= self.ends;
+        match self.state {
+            SaleState::Waiting | SaleState::Offered { .. } if over => self.end(Outcome::Lapsed, now),
+            SaleState::Offered { until, .. } if now.mono >= until => self.state = SaleState::Waiting,
+            SaleState::Paying { session, .. } if over => {
+                let until = self.ends.plus_ms(policy.margin_ms.saturating_mul(3) / 4);
+                self.state = SaleState::Aborting { session, why: AbortWhy::Clock, until };
+            }
+            SaleState::Paying { back_by: Some(by), .. } if now.mono >= by => self.abort(AbortWhy::NotBack, now),
+            // Not closed in time. From here on a payment is given back: the till is about to be told.
+            SaleState::Aborting { why, until, .. } if now.mono >= until => self.end_aborted(why, now),
+            SaleState::Waiting | SaleState::Offered { .. } | SaleState::Paying { .. } | SaleState::Aborting { .. } => {}
+            SaleState::Approved { .. }
+            | SaleState::Declined { .. }
+            | SaleState::Cancelled { .. }
+            | SaleState::Lapsed { .. } => {}
+        }
+        if let Some(Telling::TakeLater { at, times }) = self.state.telling()
+            && now.mono >= at
+        {
+            self.set_telling(if times < TAKE_LATER_MAX { Telling::Telling } else { self.unheard(now, policy) });
+        }
+    }
+
+    /// The machine was off in between: the till has gone, and so has the customer.
+    pub fn survive_boot(&mut self, now: Now) {
+        match self.state {
+            SaleState::Waiting | SaleState::Offered { .. } => self.end(Outcome::Lapsed, now),
+            SaleState::Paying { session, .. } | SaleState::Aborting { session, .. } => {
+                let until = now.mono.plus_ms(Self::AFTER_BOOT_MS);
+                self.state = SaleState::Aborting { session, why: AbortWhy::PowerCut, until };
+            }
+            SaleState::Approved { .. }
+            | SaleState::Declined { .. }
+            | SaleState::Cancelled { .. }
+            | SaleState::Lapsed { .. } => {}
+        }
+        match self.state.telling() {
+            Some(Telling::TakeLater { .. }) => self.set_telling(Telling::Telling),
+            Some(Telling::Unheard { refund_at: Some(_) }) => {
+                self.set_telling(Telling::Unheard { refund_at: Some(now.mono) });
+            }
+            Some(
+                Telling::Telling
+                | Telling::Taken
+                | Telling::Rejected
+                | Telling::Unheard { refund_at: None }
+                | Telling::NoChannel,
+            )
+            | None => {}
+        }
+    }
+
+    /// The till begins anew although a power cut left this sale undecided: it is given up now.
+    pub fn overtaken(&mut self, now: Now) {
+        if let SaleState::Aborting { why: AbortWhy::PowerCut, .. } = self.state {
+            self.end_aborted(AbortWhy::PowerCut, now);
+        }
+    }
+
+    /// How long the platform is asked what became of a payment that a power cut interrupted, before the sale is given up.
+    pub const AFTER_BOOT_MS: u64 = 120_000;
+
+    /// The till's word on the result.
+    pub fn told(&mut self, word: TillWord, now: Now, policy: &Policy) {
+        let next = match (self.state.telling(), word) {
+            (None | Some(Telling::Rejected), _) => return,
+            (
+                Some(Telling::Taken | Telling::NoChannel),
+                TillWord::Rejected | TillWord::Later(_) | TillWord::Nothing,
+            ) => {
+                return;
+            }
+            (Some(_), TillWord::Taken) => Telling::Taken,
+            (Some(_), TillWord::Rejected) => Telling::Rejected,
+            (Some(Telling::TakeLater { times, .. }), TillWord::Later(ms)) => {
+                Telling::TakeLater { at: now.mono.plus_ms(ms), times: times.saturating_add(1) }
+            }
+            (Some(Telling::Telling | Telling::Unheard { .. }), TillWord::Later(ms)) => {
+                Telling::TakeLater { at: now.mono.plus_ms(ms), times: 1 }
+            }
+            (Some(Telling::Telling | Telling::TakeLater { .. }), TillWord::Nothing) => self.unheard(now, policy),
+            (Some(Telling::Unheard { .. }), TillWord::Nothing) => return,
+        };
+        self.set_telling(next);
+    }
+
+    /// The till asks for its result again: it is told anew unless it has taken it.
+    pub fn tell_again(&mut self) {
+        match self.state.telling() {
+            Some(Telling::Unheard { .. } | Telling::TakeLater { .. }) => self.set_telling(Telling::Telling),
+            Some(Telling::Telling | Telling::Taken | Telling::Rejected | Telling::NoChannel) | None => {}
+        }
+    }
+
+    /// Begins the refunds that are owed: all that was taken, less what the sale is entitled to, less what goes back.
+    pub fn give_back(&mut self, now: Now, ids: &mut Ids) {
+        if let Some(Telling::Unheard { refund_at: Some(at) }) = self.state.telling()
+            && now.mono >= at
+        {
+            self.set_telling(Telling::Unheard { refund_at: None });
+            self.give_back_winner(RefundWhy::Unheard, ids);
+        }
+        if self.state.telling() == Some(Telling::Rejected) {
+            self.give_back_winner(RefundWhy::Rejected, ids);
+        }
+        for at in 0..self.attempts.len() {
+            let Some(attempt) = self.attempts.get(at) else { continue };
+            let (id, right) = match attempt.state {
+                AttemptState::Paid { right, .. } => (attempt.id, right),
+                AttemptState::Intent { .. } | AttemptState::Open { .. } | AttemptState::Closed(_) => continue,
+            };
+            // A payment of a sale still under way is left alone until the sale is decided.
+            if right && self.state.outcome().is_none() {
+                continue;
+            }
+            let refused = self.refunds.iter().any(|r| r.attempt == id && !r.state.counts());
+            let owed = attempt.paid_minor.saturating_sub(self.entitled_minor(id)).saturating_sub(self.surplus_back(id));
+            if owed > 0 && !refused {
+                let why = if self.winner() == Some(id) { RefundWhy::Overpaid } else { RefundWhy::Loser };
+                self.begin_refund(id, owed, why, ids);
+            }
+        }
+    }
+
+    /// Minor units of this attempt's payment that the sale has a right to keep, deliberate refunds not counted.
+    fn entitled_minor(&self, attempt: AttemptId) -> u64 {
+        if self.winner() == Some(attempt) { self.amount.minor() } else { 0 }
+    }
+
+    /// Minor units of this attempt's payment going back because the sale never had a right to them.
+    fn surplus_back(&self, attempt: AttemptId) -> u64 {
+        let of_it = self.refunds.iter().filter(|r| r.attempt == attempt && r.state.counts() && r.why.is_surplus());
         of_it.fold(0, |sum, r| sum.saturating_add(r.amount.minor()))
     }
 
-    /// Failed tries over all attempts.
-    pub fn failed_tries(&self) -> u32 {
-        self.attempts.iter().fold(0, |sum, a| sum.saturating_add(a.tries))
+    /// Gives all that remains of the winning payment back, once per reason.
+    fn give_back_winner(&mut self, why: RefundWhy, ids: &mut Ids) {
+        let Some(winner) = self.winner() else { return };
+        let begun = self.refunds.iter().any(|r| r.attempt == winner && r.why == why);
+        let left = self.amount.minor().saturating_sub(self.given_back_minor());
+        if left > 0 && !begun {
+            self.begin_refund(winner, left, why, ids);
+        }
+    }
+
+    fn begin_refund(&mut self, attempt: AttemptId, minor: u64, why: RefundWhy, ids: &mut Ids) {
+        let Ok(amount) = Amount::from_minor(minor, self.amount.currency()) else { return };
+        let (id, state) = (RefundId(ids.draw()), RefundState::Intent { doubt: None });
+        self.refunds.push(Refund { id, attempt, amount, why, state, needs_person: None });
+    }
+
+    fn begin_attempt(&mut self, session: SessionId, now: Mono, ids: &mut Ids) {
+        let number = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let left_secs = now.ms_until(self.ends) / 1_000;
+        let expires = u32::try_from(left_secs).unwrap_or(u32::MAX).max(1);
+        self.attempts.push(Attempt::new(AttemptId(ids.draw()), number, session, expires));
+    }
+
+    /// What should be asked about an attempt now. A sale under way wants its newest attempt; all else is to be closed.
+    pub fn wants(&self, attempt: &Attempt) -> Want {
+        let newest = self.attempts.last().is_some_and(|a| a.id == attempt.id);
+        let wanted = newest && matches!(self.state, SaleState::Paying { .. });
+        match (&attempt.state, wanted) {
+            (AttemptState::Intent { .. }, true) => Want::Create,
+            (AttemptState::Open { .. }, true) => Want::Watch,
+            (AttemptState::Intent { .. } | AttemptState::Open { .. }, false) => Want::Close,
+            (AttemptState::Paid { .. } | AttemptState::Closed(_), _) => Want::Nothing,
+        }
+    }
+
+    /// When something is due by the clock alone.
+    pub fn deadline(&self) -> Option<Mono> {
+        let telling = match self.state.telling() {
+            Some(Telling::TakeLater { at, .. }) => Some(at),
+            Some(Telling::Unheard { refund_at }) => refund_at,
+            Some(Telling::Telling | Telling::Taken | Telling::Rejected | Telling::NoChannel) | None => None,
+        };
+        let state = match self.state {
+            SaleState::Waiting => Some(self.ends),
+            SaleState::Offered { until, .. } | SaleState::Aborting { until, .. } => Some(until),
+            SaleState::Paying { back_by, .. } => Some(back_by.map_or(self.ends, |by| by.min(self.ends))),
+            SaleState::Approved { .. }
+            | SaleState::Declined { .. }
+            | SaleState::Cancelled { .. }
+            | SaleState::Lapsed { .. } => None,
+        };
+        state.into_iter().chain(telling).min()
+    }
+
+    /// Whether nothing more will happen by itself: final, told as far as it can be, no money on its way.
+    pub fn is_at_rest(&self) -> bool {
+        let told = match self.state.telling() {
+            Some(Telling::Taken | Telling::Rejected | Telling::NoChannel) => true,
+            Some(Telling::Unheard { refund_at }) => refund_at.is_none(),
+            Some(Telling::Telling | Telling::TakeLater { .. }) | None => false,
+        };
+        let refunds_over = self.refunds.iter().all(|r| match r.state {
+            RefundState::Done | RefundState::Refused => true,
+            RefundState::Intent { .. } | RefundState::Accepted => false,
+        });
+        told && refunds_over && !self.attempts.iter().any(Attempt::is_unresolved)
+    }
+
+    /// Whether it holds up its till: begun, and the till not told of an end.
+    pub fn is_live(&self) -> bool {
+        self.state.outcome().is_none()
+    }
+
+    /// The phone that shows it now, if one does.
+    pub fn at_phone(&self) -> Option<SessionId> {
+        match self.state {
+            SaleState::Offered { session, .. }
+            | SaleState::Paying { session, .. }
+            | SaleState::Aborting { session, .. } => Some(session),
+            SaleState::Waiting
+            | SaleState::Approved { .. }
+            | SaleState::Declined { .. }
+            | SaleState::Cancelled { .. }
+            | SaleState::Lapsed { .. } => None,
+        }
+    }
+
+    /// The attempt that paid it.
+    pub fn winner(&self) -> Option<AttemptId> {
+        match self.state {
+            SaleState::Approved { attempt, .. } => Some(attempt),
+            SaleState::Waiting
+            | SaleState::Offered { .. }
+            | SaleState::Paying { .. }
+            | SaleState::Aborting { .. }
+            | SaleState::Declined { .. }
+            | SaleState::Cancelled { .. }
+            | SaleState::Lapsed { .. } => None,
+        }
+    }
+
+    fn offered_to(&self) -> Option<SessionId> {
+        match self.state {
+            SaleState::Offered { session, .. } => Some(session),
+            SaleState::Waiting
+            | SaleState::Paying { .. }
+            | SaleState::Aborting { .. }
+            | SaleState::Approved { .. }
+            | SaleState::Declined { .. }
+            | SaleState::Cancelled { .. }
+            | SaleState::Lapsed { .. } => None,
+        }
+    }
+
+    fn end_aborted(&mut self, why: AbortWhy, now: Now) {
+        let outcome = match why {
+            AbortWhy::Till => Outcome::Cancelled(CancelledWhy::Till),
+            AbortWhy::Clock => Outcome::Cancelled(CancelledWhy::Clock),
+            AbortWhy::PowerCut => Outcome::Cancelled(CancelledWhy::PowerCut),
+            AbortWhy::Customer | AbortWhy::NotBack => Outcome::Declined(DeclinedWhy::GivenUp),
+            // Only a payment known to be closed lets the next phone pay; else two could.
+            AbortWhy::LetGo if self.attempts.iter().any(Attempt::is_unresolved) => {
+                Outcome::Declined(DeclinedWhy::GivenUp)
+            }
+            AbortWhy::LetGo if now.mono.ms_until(self.ends) < Policy::START_LEFT_MS => Outcome::Lapsed,
+            AbortWhy::LetGo => {
+                self.state = SaleState::Waiting;
+                return;
+            }
+        };
+        self.end(outcome, now);
+    }
+
+    fn end(&mut self, outcome: Outcome, now: Now) {
+        self.ended_at = now.wall;
+        let telling = self.first_telling(now);
+        self.state = match outcome {
+            Outcome::Declined(why) => SaleState::Declined { why, telling },
+            Outcome::Cancelled(why) => SaleState::Cancelled { why, telling },
+            Outcome::Lapsed => SaleState::Lapsed { telling },
+            Outcome::Approved => return, // Only `follow` approves: it names the attempt.
+        };
+    }
+
+    fn first_telling(&self, now: Now) -> Telling {
+        if !self.hears_result {
+            Telling::NoChannel
+        } else if self.boot != now.boot {
+            Telling::Unheard { refund_at: None } // The till that asked has gone; it may ask again.
+        } else {
+            Telling::Telling
+        }
+    }
+
+    fn unheard(&self, now: Now, policy: &Policy) -> Telling {
+        let refund_after = policy.unheard_refund_after_secs.filter(|_| self.winner().is_some());
+        Telling::Unheard { refund_at: refund_after.map(|secs| now.mono.plus_ms(secs.saturating_mul(1_000))) }
+    }
+
+    fn set_telling(&mut self, next: Telling) {
+        match &mut self.state {
+            SaleState::Waiting | SaleState::Offered { .. } | SaleState::Paying { .. } | SaleState::Aborting { .. } => {}
+            SaleState::Approved { telling, .. }
+            | SaleState::Declined { telling, .. }
+            | SaleState::Cancelled { telling, .. }
+            | SaleState::Lapsed { telling } => *telling = next,
+        }
     }
 }

@@ -1,1 +1,222 @@
-//! (being built)
+//! The tills: one line and one driver for each. Turns bytes into events and answers into bytes; decides nothing.
+
+pub mod driver;
+pub mod frame;
+pub mod installer;
+mod mailbox;
+pub mod plain;
+pub mod player;
+mod player_frames;
+mod player_memory;
+pub mod port;
+pub mod receipt;
+pub mod words;
+
+pub use installer::{TillArgs, run};
+pub use port::{Flow, LineSettings, Parity};
+pub use receipt::ReceiptFacts;
+
+use crate::clock::Clock;
+use crate::inbox::Inbox;
+use crate::shop::effect::TillAnswer;
+use crate::shop::event::TillNumber;
+use crate::shop::money::Currency;
+use driver::Driver;
+use mailbox::Mailbox;
+use plain::{Plain, PlainSettings};
+use port::{Gauges, Line, WAKES_MAX, Wake};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::{fmt, io, thread};
+
+/// The language that a till speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// Our own (`docs/till-protocol.md`).
+    #[default]
+    Plain,
+}
+
+/// One till.
+#[derive(Clone, Debug)]
+pub struct TillSettings {
+    /// Its number.
+    pub number: TillNumber,
+    /// What people call it.
+    pub label: String,
+    /// Its serial port; a stable name (`/dev/serial/by-id/..`) survives a replug.
+    pub port: PathBuf,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// How its line is set.
+    pub line: LineSettings,
+    /// The shop's currency.
+    pub currency: Currency,
+    /// Width of its paper in characters, 20 to 40.
+    pub columns: usize,
+}
+
+/// Why the tills could not be started.
+#[derive(Debug)]
+pub enum StartError {
+    /// Two tills have this number: correct the configuration.
+    NumberTwice(TillNumber),
+    /// Two tills have this port: correct the configuration.
+    PortTwice(PathBuf),
+    /// The system gives no thread: free resources and start again.
+    Thread(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::NumberTwice(till) => write!(f, "till number {till} is used twice: give each till its own"),
+            StartError::PortTwice(port) => write!(f, "two tills share {}: give each till its own port", port.display()),
+            StartError::Thread(_) => {
+                f.write_str("the system gives no thread for a till: free memory or raise the limit")
+            }
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            StartError::Thread(e) => Some(e),
+            StartError::NumberTwice(_) | StartError::PortTwice(_) => None,
+        }
+    }
+}
+
+/// How a till's line is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TillStatus {
+    /// Its number.
+    pub number: TillNumber,
+    /// What people call it.
+    pub label: String,
+    /// Its port.
+    pub port: PathBuf,
+    /// Whether the port is open.
+    pub online: bool,
+    /// Bytes that belonged to no frame.
+    pub junk_bytes: u64,
+    /// Frames dropped.
+    pub bad_frames: u64,
+    /// Frames sent again because the till did not answer.
+    pub repeats_sent: u64,
+    /// Frames that the till sent again.
+    pub repeats_heard: u64,
+    /// Times that the till took no bytes.
+    pub writes_dropped: u64,
+    /// Times that the port was opened again.
+    pub reopened: u64,
+}
+
+/// All tills. Dropping it ends their threads; a reader blocked in its port ends when the port hangs up.
+#[derive(Debug)]
+pub struct Tills(BTreeMap<TillNumber, Till>);
+
+#[derive(Debug)]
+struct Till {
+    label: String,
+    port: PathBuf,
+    mailbox: Arc<Mailbox>,
+    gauges: Arc<Gauges>,
+    wake: SyncSender<Wake>,
+}
+
+impl Tills {
+    /// Starts two threads for each till. A port that is missing is tried again every second.
+    pub fn start(settings: Vec<TillSettings>, shop: &ReceiptFacts, inbox: &Inbox) -> Result<Tills, StartError> {
+        let mut tills: BTreeMap<TillNumber, Till> = BTreeMap::new();
+        for one in &settings {
+            if settings.iter().filter(|s| s.number == one.number).count() > 1 {
+                return Err(StartError::NumberTwice(one.number));
+            }
+            if settings.iter().filter(|s| s.port == one.port).count() > 1 {
+                return Err(StartError::PortTwice(one.port.clone()));
+            }
+        }
+        for one in settings {
+            let number = one.number;
+            tills.insert(number, start_one(one, shop, inbox).map_err(StartError::Thread)?);
+        }
+        Ok(Tills(tills))
+    }
+
+    /// Says something to a till. Never blocks: what the till's port has not yet taken waits in a bounded mailbox, which
+    /// drops progress first and results never. A till that is not configured is told nothing.
+    pub fn tell(&self, till: TillNumber, answer: TillAnswer) {
+        if let Some(till) = self.0.get(&till) {
+            till.mailbox.put(answer);
+            // A full queue of wake-ups wakes it as well.
+            let _ = till.wake.try_send(Wake::Told);
+        }
+    }
+
+    /// How the lines are doing, by till number.
+    pub fn status(&self) -> Vec<TillStatus> {
+        let one = |(number, till): (&TillNumber, &Till)| TillStatus {
+            number: *number,
+            label: till.label.clone(),
+            port: till.port.clone(),
+            online: till.gauges.online.load(Ordering::Relaxed),
+            junk_bytes: till.gauges.junk_bytes.load(Ordering::Relaxed),
+            bad_frames: till.gauges.bad_frames.load(Ordering::Relaxed),
+            repeats_sent: till.gauges.repeats_sent.load(Ordering::Relaxed),
+            repeats_heard: till.gauges.repeats_heard.load(Ordering::Relaxed),
+            writes_dropped: till.gauges.writes_dropped.load(Ordering::Relaxed),
+            reopened: till.gauges.reopened.load(Ordering::Relaxed),
+        };
+        self.0.iter().map(one).collect()
+    }
+}
+
+impl Drop for Tills {
+    fn drop(&mut self) {
+        for till in self.0.values() {
+            till.mailbox.close();
+            let _ = till.wake.try_send(Wake::Told);
+        }
+    }
+}
+
+fn start_one(settings: TillSettings, shop: &ReceiptFacts, inbox: &Inbox) -> io::Result<Till> {
+    let (wake, wakes) = sync_channel(WAKES_MAX);
+    let mailbox = Arc::new(Mailbox::default());
+    let gauges = Arc::new(Gauges::default());
+    let line = Line {
+        till: settings.number,
+        path: settings.port.clone(),
+        settings: settings.line,
+        driver: driver_of(&settings, shop),
+        mailbox: Arc::clone(&mailbox),
+        gauges: Arc::clone(&gauges),
+        inbox: inbox.clone(),
+        wake: wake.clone(),
+        wakes,
+    };
+    thread::Builder::new().name(format!("till-{}", settings.number)).spawn(move || line.run())?;
+    Ok(Till { label: settings.label, port: settings.port, mailbox, gauges, wake })
+}
+
+fn driver_of(settings: &TillSettings, shop: &ReceiptFacts) -> Box<dyn Driver> {
+    match settings.protocol {
+        Protocol::Plain => {
+            let plain = PlainSettings {
+                till: settings.number,
+                currency: settings.currency,
+                facts: shop.clone(),
+                columns: settings.columns,
+                byte_us: settings.line.byte_us(),
+            };
+            // Numbers of frames sent before a restart are not likely to come again at once.
+            let first_id = u16::try_from(Clock::mono().0 % 10_000).unwrap_or(0);
+            Box::new(Plain::new(plain, first_id))
+        }
+    }
+}

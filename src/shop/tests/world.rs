@@ -1,0 +1,498 @@
+//! One shop with tills 7 and 8 and phones a to d, driven by words. Its disk is what the records say, nothing else.
+
+use super::super::attempt::{Link, Refused, TryFailure};
+use super::super::effect::*;
+use super::super::event::*;
+use super::super::id::{AttemptId, RefundId, SaleId, SessionId};
+use super::super::money::{Amount, Currency};
+use super::super::policy::Policy;
+use super::super::sale::Sale;
+use super::super::session::{Place, Session};
+use super::super::time::{BootId, Mono, Now, Stamp, Wall};
+use super::super::{Loaded, Missing, Shop};
+use std::collections::{BTreeMap, BTreeSet};
+
+#[derive(Default)]
+struct Disk {
+    sessions: BTreeMap<SessionId, Session>,
+    sales: Vec<(Sale, bool)>,
+    tickets: BTreeMap<(TillNumber, Ticket), SaleId>,
+    cursor: String,
+    alarms: usize,
+}
+
+impl Disk {
+    fn sale(&mut self, id: SaleId) -> &mut Sale {
+        &mut self.sales.iter_mut().find(|(sale, _)| sale.id == id).expect("a record for a sale comes after the sale").0
+    }
+
+    fn write(&mut self, record: Record) {
+        match record {
+            Record::Session(session) => drop(self.sessions.insert(session.id, session)),
+            Record::SessionEnded(id) => drop(self.sessions.remove(&id)),
+            Record::Sale { sale, open } => match self.sales.iter_mut().find(|(old, _)| old.id == sale.id) {
+                Some((old, old_open)) => {
+                    let (attempts, refunds) = (std::mem::take(&mut old.attempts), std::mem::take(&mut old.refunds));
+                    (*old, *old_open) = (Sale { attempts, refunds, ..*sale }, open);
+                }
+                None => self.sales.push((*sale, open)),
+            },
+            Record::Attempt { sale, attempt } => put(&mut self.sale(sale).attempts, *attempt, |a| a.id.0),
+            Record::Refund { sale, refund } => put(&mut self.sale(sale).refunds, refund, |r| r.id.0),
+            Record::Ticket { till, ticket, sale } => drop(self.tickets.insert((till, ticket), sale)),
+            Record::Cursor(cursor) => self.cursor = cursor,
+            Record::Alarm(_) => self.alarms += 1,
+        }
+    }
+
+    fn load(&self) -> Loaded {
+        let shown: BTreeSet<_> = self.sessions.values().filter_map(|s| s.sale).collect();
+        let newest =
+            |sale: &Sale| self.sales.iter().rfind(|(s, _)| s.till == sale.till).is_some_and(|(s, _)| s.id == sale.id);
+        let wanted = |(sale, open): &&(Sale, bool)| *open || newest(sale) || shown.contains(&sale.id);
+        let rest = self.sales.iter().filter(|(_, open)| !open).flat_map(|(sale, _)| &sale.attempts);
+        Loaded {
+            sessions: self.sessions.values().cloned().collect(),
+            sales: self.sales.iter().filter(wanted).map(|(sale, _)| sale.clone()).collect(),
+            unchecked: rest.filter(|a| !a.checked).map(|a| a.id).collect(),
+            cursor: self.cursor.clone(),
+        }
+    }
+}
+
+fn put<T>(rows: &mut Vec<T>, row: T, key: impl Fn(&T) -> u128) {
+    match rows.iter_mut().find(|old| key(old) == key(&row)) {
+        Some(old) => *old = row,
+        None => rows.push(row),
+    }
+}
+
+pub(super) struct World {
+    policy: Policy,
+    shop: Shop,
+    disk: Disk,
+    now: Now,
+    seed: u128,
+    attempts: Vec<AttemptId>,
+    refunds: Vec<(AttemptId, RefundId)>,
+    versions: BTreeMap<AttemptId, (u64, u32, u64)>,
+    shown: BTreeMap<SessionId, Screen>,
+    last_sale: Option<SaleId>,
+    said: Vec<String>,
+}
+
+fn eur(text: &str) -> Amount {
+    Amount::parse(text, Currency::from_code("EUR").unwrap()).unwrap()
+}
+
+fn till(number: u16) -> TillNumber {
+    TillNumber::new(number).unwrap()
+}
+
+impl World {
+    fn new() -> World {
+        let mut policy = Policy::with_defaults(Currency::from_code("EUR").unwrap(), [till(7), till(8)].into());
+        policy.unheard_refund_after_secs = None;
+        let now = Now { boot: BootId(1), mono: Mono(1_000_000), wall: Some(Wall(1_800_000_000_000)) };
+        let (shop, step) = Shop::open(&Stamp { now, seed: 1 }, policy.clone(), Loaded::default());
+        let mut world = World {
+            policy,
+            shop,
+            disk: Disk::default(),
+            now,
+            seed: 1,
+            attempts: Vec::new(),
+            refunds: Vec::new(),
+            versions: BTreeMap::new(),
+            shown: BTreeMap::new(),
+            last_sale: None,
+            said: Vec::new(),
+        };
+        world.take(step);
+        world.platform(PlatformEvent::Line { up: true });
+        for phone in ["a", "b", "c", "d"] {
+            world.phone(phone, PhoneEvent::LoggedIn { place: Place { ip: [10, 77, 0, 9].into(), mac: None } });
+        }
+        world
+    }
+
+    fn take(&mut self, step: Step) {
+        for record in step.records {
+            self.disk.write(record);
+        }
+        for effect in step.effects {
+            self.hear(effect);
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        for missing in self.shop.missing(&event) {
+            let found = match missing {
+                Missing::Ticket(till, ticket) => self.disk.tickets.get(&(till, ticket)).copied(),
+                Missing::Attempt(id) => {
+                    let has = |(sale, _): &&(Sale, bool)| sale.attempts.iter().any(|a| a.id == id);
+                    self.disk.sales.iter().find(has).map(|(sale, _)| sale.id)
+                }
+            };
+            if let Some(id) = found {
+                let sale = self.disk.sale(id).clone();
+                self.shop.recall(missing, sale);
+            }
+        }
+        self.seed += 1;
+        let step = self.shop.handle(&Stamp { now: self.now, seed: self.seed << 64 }, event);
+        self.take(step);
+    }
+
+    fn till(&mut self, number: u16, what: TillEvent) {
+        self.handle(Event::Till { till: till(number), what });
+    }
+
+    fn phone(&mut self, name: &str, what: PhoneEvent) {
+        self.handle(Event::Phone { session: session(name), what });
+    }
+
+    fn platform(&mut self, what: PlatformEvent) {
+        self.handle(Event::Platform(what));
+    }
+
+    fn hear(&mut self, effect: Effect) {
+        let words = match effect {
+            Effect::Till { till, answer } => {
+                let at = if till.number() == 7 { String::new() } else { format!("{till}:") };
+                format!("{at}{}", self.answer(answer))
+            }
+            Effect::Show { session, screen } => {
+                self.shown.insert(session, screen.clone());
+                format!("{}:{}", name(session), words_of(&screen))
+            }
+            Effect::Forget { session } => format!("{}:gone", name(session)),
+            Effect::Platform(call) => match self.call(call) {
+                Some(words) => words,
+                None => return,
+            },
+            Effect::Totals { .. } => "totals".into(),
+            Effect::Alarm(alarm) => format!("ALARM {alarm:?}").split([' ', '{']).take(2).collect::<Vec<_>>().join(" "),
+            Effect::Reach { .. } => return,
+        };
+        self.said.push(words);
+    }
+
+    fn answer(&mut self, answer: TillAnswer) -> String {
+        match answer {
+            TillAnswer::Accepted { sale, .. } => {
+                self.last_sale = Some(sale);
+                "accept".into()
+            }
+            TillAnswer::Refused { why, .. } => format!("refuse {why:?}"),
+            TillAnswer::Progress { progress: Progress::Failed { reason, try_no, new_attempt }, .. } => {
+                format!("failed {reason:?} {try_no}{}", if new_attempt { " again" } else { "" })
+            }
+            TillAnswer::Progress { progress, .. } => format!("{progress:?}").to_lowercase(),
+            TillAnswer::Finish(finish) => {
+                let back =
+                    if finish.given_back_minor > 0 { format!(" -{}", finish.given_back_minor) } else { String::new() };
+                format!("finish {:?}{back}", finish.outcome)
+            }
+            TillAnswer::NothingToRepeat { .. } => "nothing-to-repeat".into(),
+            TillAnswer::NothingToAbort { .. } => "nothing-to-abort".into(),
+            TillAnswer::Aborting { .. } => "aborting".into(),
+            TillAnswer::Status { ready } => format!("status {ready:?}"),
+            TillAnswer::Totals(_) => "totals".into(),
+        }
+    }
+
+    fn number(&mut self, attempt: AttemptId) -> usize {
+        let at = self.attempts.iter().position(|a| *a == attempt);
+        at.unwrap_or_else(|| {
+            self.attempts.push(attempt);
+            self.attempts.len() - 1
+        }) + 1
+    }
+
+    fn call(&mut self, call: PlatformCall) -> Option<String> {
+        Some(match call {
+            PlatformCall::Create(create) => {
+                // Law 6: the intent is on disk before it goes out.
+                assert!(self.disk.sale(create.sale).attempts.iter().any(|a| a.id == create.attempt));
+                format!("create {}", self.number(create.attempt))
+            }
+            PlatformCall::Query { attempt, .. } => format!("query {}", self.number(attempt)),
+            PlatformCall::Cancel { attempt } => format!("cancel {}", self.number(attempt)),
+            PlatformCall::Refund { attempt, refund, amount } => {
+                if !self.refunds.contains(&(attempt, refund)) {
+                    self.refunds.push((attempt, refund));
+                }
+                format!("refund {} {}", self.number(attempt), amount.decimal())
+            }
+            PlatformCall::QueryRefund { attempt, .. } => format!("query-refund {}", self.number(attempt)),
+            PlatformCall::Probe | PlatformCall::List { .. } => return None,
+        })
+    }
+
+    fn payment(&mut self, attempt: AttemptId, status: PaymentStatus) -> Payment {
+        let sale = self.disk.sales.iter().find(|(s, _)| s.attempts.iter().any(|a| a.id == attempt)).unwrap().0.amount;
+        let (version, tries, paid) = self.versions.entry(attempt).or_insert((0, 0, 0));
+        *version += 1;
+        Payment {
+            id: attempt,
+            version: *version,
+            status,
+            reason: None,
+            tries: *tries,
+            last_failure: None,
+            amount: sale,
+            paid_minor: *paid,
+            refunded_minor: 0,
+            link: Link::new("http://127.0.0.1:7080/checkout/x"),
+            expires_in_ms: Some(110_000),
+        }
+    }
+
+    /// The platform's words: `[N:]open`, `try`, `fail`, `funds`, `paid [total]`, `wrong`, `foreign`, `late`, `cancelled`, ..
+    fn platform_word(&mut self, words: &[&str]) {
+        let (number, word) =
+            words[0].split_once(':').map_or((self.attempts.len(), words[0]), |(n, w)| (n.parse().unwrap(), w));
+        let id = self.attempts[number - 1];
+        let mut call = Call::Query;
+        let answer = match word {
+            "open" => {
+                call = Call::Create;
+                Ok(self.payment(id, PaymentStatus::Awaiting))
+            }
+            "still" => Ok(self.payment(id, PaymentStatus::Awaiting)),
+            "try" | "fail" | "funds" => {
+                self.versions.entry(id).or_insert((0, 0, 0)).1 += 1;
+                let status = if word == "try" { PaymentStatus::Awaiting } else { PaymentStatus::Failed };
+                let mut payment = self.payment(id, status);
+                let reason = if word == "funds" { Reason::NoFunds } else { Reason::WrongPassword };
+                payment.last_failure = Some(TryFailure { reason, at: None });
+                payment.reason = (word != "try").then_some(reason);
+                Ok(payment)
+            }
+            "paid" | "late" => {
+                let amount = words.get(1).map(|w| eur(w));
+                let status = if word == "paid" { PaymentStatus::Paid } else { PaymentStatus::Cancelled };
+                let mut payment = self.payment(id, status);
+                payment.paid_minor = amount.unwrap_or(payment.amount).minor();
+                self.versions.get_mut(&id).unwrap().2 = payment.paid_minor;
+                Ok(payment)
+            }
+            "wrong" => {
+                let mut payment = self.payment(id, PaymentStatus::Paid);
+                payment.amount = eur(words[1]);
+                payment.paid_minor = payment.amount.minor();
+                Ok(payment)
+            }
+            "foreign" => {
+                let mut payment = self.payment(id, PaymentStatus::Paid);
+                payment.id = AttemptId(99);
+                payment.paid_minor = payment.amount.minor();
+                Ok(payment)
+            }
+            "closed" => {
+                call = Call::Cancel;
+                Ok(self.payment(id, PaymentStatus::Cancelled))
+            }
+            "cancelled" => Ok(self.payment(id, PaymentStatus::Cancelled)),
+            "expired" => Ok(self.payment(id, PaymentStatus::Expired)),
+            "old" => {
+                let mut payment = self.payment(id, PaymentStatus::Failed);
+                payment.version = 0;
+                Ok(payment)
+            }
+            "refused" => {
+                call = Call::Create;
+                Err(CallError::Refused(Refused::Payment(Reason::NotAllowed)))
+            }
+            "tombstone" => {
+                call = Call::Cancel;
+                Err(CallError::Refused(Refused::Tombstone))
+            }
+            "unknown" => {
+                call = Call::Create;
+                Err(CallError::Unknown)
+            }
+            "notfound" => Err(CallError::NotFound),
+            "down" => {
+                call = Call::Create;
+                Err(CallError::NotSent)
+            }
+            other => panic!("what is {other}?"),
+        };
+        self.platform(PlatformEvent::Answered { attempt: id, call, answer });
+    }
+
+    /// Time goes by, every deadline on the way at its own time.
+    fn wait(&mut self, ms: u64) {
+        let end = self.now.mono.plus_ms(ms);
+        while self.shop.deadline() <= end {
+            let at = self.shop.deadline().max(self.now.mono);
+            self.to(at);
+            self.handle(Event::DeadlinePassed);
+            // The line is idle and well: its probes are answered.
+            self.platform(PlatformEvent::Line { up: true });
+        }
+        self.to(end);
+    }
+
+    fn to(&mut self, at: Mono) {
+        let ms = i64::try_from(self.now.mono.ms_until(at)).unwrap();
+        self.now = Now { mono: at, wall: self.now.wall.map(|wall| Wall(wall.0 + ms)), ..self.now };
+    }
+
+    fn restart(&mut self, boot: BootId) {
+        self.now.boot = boot;
+        self.seed += 1;
+        let stamp = Stamp { now: self.now, seed: self.seed << 64 };
+        let (shop, step) = Shop::open(&stamp, self.policy.clone(), self.disk.load());
+        self.shop = shop;
+        self.take(step);
+        self.platform(PlatformEvent::Line { up: true });
+    }
+
+    fn run(&mut self, step: &str) {
+        let words: Vec<&str> = step.split_whitespace().collect();
+        let sale = self.last_sale.unwrap_or(SaleId(0));
+        if let Some(phone) =
+            words[0].strip_prefix(['a', 'b', 'c', 'd']).filter(|rest| rest.is_empty() && words.len() > 1)
+        {
+            let _ = phone;
+            return self.run_phone(&words, sale);
+        }
+        match words[0] {
+            "ask" | "8ask" => {
+                let ticket = words.iter().find_map(|w| w.strip_prefix('#'));
+                let patience = words
+                    .iter()
+                    .find_map(|w| w.strip_prefix('~'))
+                    .map_or(120_000, |s| s.parse::<u64>().unwrap() * 1_000);
+                let ask = Ask {
+                    ticket: ticket.map(|n| Ticket { epoch: Some(1), number: n.parse().unwrap() }),
+                    amount: eur(words[1]),
+                    kind: AskKind::Pay,
+                    of: None,
+                    patience_ms: patience,
+                    hears_result: !words.contains(&"deaf"),
+                };
+                self.till(if words[0] == "ask" { 7 } else { 8 }, TillEvent::Asked(ask));
+            }
+            "abort" => self.till(7, TillEvent::Aborted { ticket: None }),
+            "last" => self.till(7, TillEvent::AskedAgain { ticket: None }),
+            "take" => self.till(7, TillEvent::Taken { sale }),
+            "later" => self.till(7, TillEvent::TakeLater { sale, after_ms: 2_000 }),
+            "reject" => self.till(7, TillEvent::Rejected { sale }),
+            "unheard" => self.till(7, TillEvent::Unheard { sale }),
+            "online" => self.till(7, TillEvent::Online),
+            "offline" => self.till(7, TillEvent::Offline),
+            "status" => self.till(7, TillEvent::AskedStatus),
+            "line-down" => self.platform(PlatformEvent::Line { up: false }),
+            "line-up" => self.platform(PlatformEvent::Line { up: true }),
+            "no-clock" => self.now.wall = None,
+            "disk-low" => self.handle(Event::NewSales(Err(NoSales::DiskLow))),
+            "refund-by-policy" => self.policy.unheard_refund_after_secs = Some(60),
+            "restart" => self.restart(self.now.boot),
+            "reboot" => self.restart(BootId(self.now.boot.0 + 1)),
+            "refunded" | "refund-refused" => {
+                let (attempt, refund) = *self.refunds.last().unwrap();
+                let status = if words[0] == "refunded" { RefundStatus::Done } else { RefundStatus::Refused };
+                self.platform(PlatformEvent::RefundAnswered { attempt, refund, answer: Ok(status) });
+            }
+            word if word.starts_with('+') => {
+                let number: u64 = word[1..word.len() - 1].parse().unwrap();
+                self.wait(number * if word.ends_with('m') { 60_000 } else { 1_000 });
+            }
+            _ => self.platform_word(&words),
+        }
+    }
+
+    fn run_phone(&mut self, words: &[&str], sale: SaleId) {
+        let phone = words[0];
+        let what = match words[1] {
+            "at" => PhoneEvent::Stands { at: words[2].parse().ok().and_then(TillNumber::new) },
+            "confirm" => {
+                let facts = match self.shown.get(&session(phone)) {
+                    Some(Screen::Confirm { facts, .. }) => Some(*facts),
+                    _ => None,
+                };
+                let amount = words.get(2).map(|w| eur(w)).or(facts.map(|f| f.amount)).unwrap_or(eur("12.50"));
+                PhoneEvent::Confirms { sale: facts.map_or(sale, |f| f.sale), amount }
+            }
+            "decline" => PhoneEvent::Declines { sale },
+            "notmine" => PhoneEvent::NotMine { sale },
+            "giveup" => PhoneEvent::GivesUp { sale },
+            "letgo" => PhoneEvent::LetsGo { sale },
+            "saw" => PhoneEvent::Saw { sale },
+            "leave" => PhoneEvent::Leaves,
+            "finish" => PhoneEvent::Finishes,
+            "logout" => PhoneEvent::LogsOut,
+            "relogin" => PhoneEvent::LoggedIn { place: Place { ip: [10, 77, 0, 10].into(), mac: None } },
+            other => panic!("what is {other}?"),
+        };
+        self.phone(phone, what);
+    }
+}
+
+fn session(name: &str) -> SessionId {
+    SessionId(u128::from(name.as_bytes()[0]))
+}
+
+fn name(session: SessionId) -> char {
+    char::from(u8::try_from(session.0).unwrap())
+}
+
+fn words_of(screen: &Screen) -> String {
+    match screen {
+        Screen::EnterTill { note: None } => "enter".into(),
+        Screen::EnterTill { note: Some(EnterNote::WrongNumber { guesses_left, .. }) } => {
+            format!("enter wrong {guesses_left}")
+        }
+        Screen::EnterTill { note: Some(EnterNote::TooManyGuesses { .. }) } => "enter pause".into(),
+        Screen::EnterTill { note: Some(note) } => format!("enter {note:?}"),
+        Screen::InLine { ahead, .. } => format!("line {ahead}"),
+        Screen::Waiting { .. } => "waiting".into(),
+        Screen::Confirm { facts, .. } => format!("confirm {}", facts.amount.decimal()),
+        Screen::TooLate { .. } => "toolate".into(),
+        Screen::Contacting { attempt_no, checking, .. } => {
+            format!("contacting {attempt_no}{}", if *checking { "?" } else { "" })
+        }
+        Screen::Pay { attempt_no, failed, checking, .. } => {
+            let failed = failed.map_or(String::new(), |f| format!(" {:?}", f.reason));
+            format!("pay {attempt_no}{failed}{}", if *checking { "?" } else { "" })
+        }
+        Screen::Closing { .. } => "closing".into(),
+        Screen::Result(receipt) => {
+            let back =
+                if receipt.given_back_minor > 0 { format!(" -{}", receipt.given_back_minor) } else { String::new() };
+            format!("result {:?}{back}", receipt.outcome)
+        }
+    }
+}
+
+/// Runs the script; what came of its last step, joined by "; ".
+pub(super) fn play(script: &str) -> String {
+    let mut world = World::new();
+    for step in script.split(';') {
+        world.said.clear();
+        world.run(step.trim());
+    }
+    world.said.join("; ")
+}
+
+/// How many alarms the journal holds after a script.
+pub(super) fn alarms(script: &str) -> usize {
+    let mut world = World::new();
+    for step in script.split(';') {
+        world.run(step.trim());
+    }
+    world.disk.alarms
+}
+
+/// Runs the script and returns what of it is still open on disk.
+pub(super) fn left_open(script: &str) -> usize {
+    let mut world = World::new();
+    for step in script.split(';') {
+        world.run(step.trim());
+    }
+    world.disk.sales.iter().filter(|(_, open)| *open).count()
+}

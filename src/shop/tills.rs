@@ -1,0 +1,306 @@
+//! What tills ask for, and what they are told at once. What follows from a sale's state is said in `settle.rs`.
+
+use super::attempt::AttemptState;
+use super::calls::LineState;
+use super::effect::{Alarm, Effect, Finish, Record, Refusal, TillAnswer};
+use super::event::{Ask, AskKind, Ticket, TillEvent, TillNumber};
+use super::id::SaleId;
+use super::policy::Policy;
+use super::sale::{AbortWhy, Code, Sale, SaleState, Telling, TillWord};
+use super::time::Mono;
+use super::{Live, Shop, Turn};
+
+/// How long a request may wait for a word on the line to the platform.
+const LINE_TRY_MS: u64 = 2_000;
+
+/// The effect that refuses a till's request.
+pub(super) fn refuse(till: TillNumber, ticket: Option<Ticket>, why: Refusal) -> Effect {
+    Effect::Till { till, answer: TillAnswer::Refused { ticket, why } }
+}
+
+impl Shop {
+    pub(super) fn till(&mut self, till: TillNumber, what: TillEvent, turn: &mut Turn) {
+        if !self.tills.contains_key(&till) {
+            if let TillEvent::Asked(ask) = what {
+                turn.effect(refuse(till, ask.ticket, Refusal::UnknownTill));
+            }
+            return;
+        }
+        match what {
+            TillEvent::Online => self.till_online(till, turn),
+            TillEvent::Offline => {} // A sale under way survives the unplug.
+            TillEvent::Asked(ask) => self.asked(till, ask, turn),
+            TillEvent::Aborted { ticket } => self.aborted(till, ticket, turn),
+            TillEvent::AskedAgain { ticket } => self.asked_again(till, ticket, turn),
+            TillEvent::Taken { sale } => self.told(till, sale, TillWord::Taken, turn),
+            TillEvent::TakeLater { sale, after_ms } => self.told(till, sale, TillWord::Later(after_ms), turn),
+            TillEvent::Rejected { sale } => self.told(till, sale, TillWord::Rejected, turn),
+            TillEvent::Unheard { sale } => self.told(till, sale, TillWord::Nothing, turn),
+            TillEvent::AskedStatus => {
+                let ready = self.ready(till, turn);
+                turn.effect(Effect::Till { till, answer: TillAnswer::Status { ready } });
+            }
+            TillEvent::AskedTotals { epoch } => turn.effect(Effect::Totals { till, epoch }),
+        }
+    }
+
+    /// A till that comes back hears the result that it did not acknowledge.
+    fn till_online(&mut self, till: TillNumber, turn: &mut Turn) {
+        if let Some(last) = self.tills.get(&till).and_then(|till| till.last) {
+            self.tell_again(last, turn);
+        }
+    }
+
+    fn tell_again(&mut self, sale: SaleId, turn: &mut Turn) {
+        if let Some(live) = self.sales.get_mut(&sale) {
+            live.result_told = false;
+        }
+        self.change(turn, sale, |sale, _, _| sale.tell_again());
+    }
+
+    fn told(&mut self, till: TillNumber, sale: SaleId, word: TillWord, turn: &mut Turn) {
+        if self.sales.get(&sale).is_none_or(|live| live.sale.till != till) {
+            return;
+        }
+        self.change(turn, sale, |sale, turn, policy| sale.told(word, turn.now, policy));
+    }
+
+    /// A request for a sale. The order matters: what repeats an earlier request is answered with its state, whatever the
+    /// line or the limits say now.
+    fn asked(&mut self, till: TillNumber, ask: Ask, turn: &mut Turn) {
+        if let Some(earlier) = ask.ticket.and_then(|ticket| self.sale_of_ticket(till, ticket, turn)) {
+            self.repeat(till, earlier, &ask, turn);
+            return;
+        }
+        if ask.kind != AskKind::Pay {
+            turn.effect(refuse(till, ask.ticket, Refusal::NotPossible(ask.kind)));
+            return;
+        }
+        if let Some(untaken) = self.paid_but_untaken(till, &ask) {
+            self.answer_with(till, untaken, &ask, turn);
+            return;
+        }
+        if let Err(why) = self.acceptable(&ask) {
+            turn.effect(refuse(till, ask.ticket, why));
+            return;
+        }
+        if let Some(current) = self.tills.get(&till).and_then(|t| t.current) {
+            self.change(turn, current, |sale, turn, _| sale.overtaken(turn.now));
+        }
+        let known = self.line.state(turn.now.mono) != LineState::Unknown;
+        match self.ready(till, turn) {
+            Err(Refusal::NoLine) if !known => {
+                self.line.try_now(turn.now.mono);
+                let until = turn.now.mono.plus_ms(LINE_TRY_MS);
+                if let Some(till) = self.tills.get_mut(&till) {
+                    till.asking = Some((ask, until));
+                }
+            }
+            Err(why) => turn.effect(refuse(till, ask.ticket, why)),
+            Ok(()) => self.begin(till, ask, turn),
+        }
+    }
+
+    /// The requests that waited for the line are answered: it is up, or it is not.
+    pub(super) fn answer_waiting(&mut self, turn: &mut Turn) {
+        let waiting: Vec<_> =
+            self.tills.iter_mut().filter_map(|(number, till)| Some((*number, till.asking.take()?.0))).collect();
+        for (till, ask) in waiting {
+            match self.ready(till, turn) {
+                Ok(()) => self.begin(till, ask, turn),
+                Err(why) => turn.effect(refuse(till, ask.ticket, why)),
+            }
+        }
+    }
+
+    /// Whether a sale could begin now, its amount aside.
+    fn ready(&self, till: TillNumber, turn: &Turn) -> Result<(), Refusal> {
+        let till = self.tills.get(&till);
+        if let Some(why) = self.no_sales {
+            Err(Refusal::NoSales(why))
+        } else if till.is_some_and(|till| till.current.is_some() || till.asking.is_some()) {
+            Err(Refusal::Busy)
+        } else if turn.now.wall.is_none() {
+            Err(Refusal::ClockNotSet)
+        } else if self.line.state(turn.now.mono) != LineState::Up {
+            Err(Refusal::NoLine)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn acceptable(&self, ask: &Ask) -> Result<(), Refusal> {
+        let Policy { currency, amount_min_minor, amount_max_minor, margin_ms, .. } = self.policy;
+        if ask.amount.currency() != currency {
+            Err(Refusal::WrongCurrency)
+        } else if ask.amount.minor() < amount_min_minor {
+            Err(Refusal::TooLittle { min_minor: amount_min_minor })
+        } else if ask.amount.minor() > amount_max_minor {
+            Err(Refusal::TooMuch { max_minor: amount_max_minor })
+        } else if ask.patience_ms < Policy::START_LEFT_MS.saturating_add(margin_ms) {
+            Err(Refusal::TooShort)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn begin(&mut self, till: TillNumber, ask: Ask, turn: &mut Turn) {
+        let id = SaleId(turn.ids.draw());
+        let sale = Sale {
+            id,
+            till,
+            ticket: ask.ticket,
+            amount: ask.amount,
+            code: Code::from_bits(turn.ids.draw()),
+            asked_at: turn.now.wall,
+            ended_at: None,
+            boot: turn.now.boot,
+            ends: turn.now.mono.plus_ms(ask.patience_ms.saturating_sub(self.policy.margin_ms)),
+            hears_result: ask.hears_result,
+            state: SaleState::Waiting,
+            attempts: Vec::new(),
+            refunds: Vec::new(),
+        };
+        let untaken = self.untaken_twin(till, &ask).map(|twin| twin.sale.id);
+        if let Some(sale) = untaken {
+            turn.alarm(Alarm::Unheard { sale });
+        }
+        turn.effect(accepted(&sale, ask.ticket));
+        self.sales.insert(id, Live::new(sale));
+        if let Some(entry) = self.tills.get_mut(&till) {
+            entry.current = Some(id);
+        }
+        turn.sales.insert(id);
+        turn.tills.insert(till);
+    }
+
+    /// The sale under a ticket, if the ticket still means it.
+    fn sale_of_ticket(&self, till: TillNumber, ticket: Ticket, turn: &Turn) -> Option<SaleId> {
+        let live = self.sales.values().find(|l| l.sale.till == till && l.sale.ticket == Some(ticket));
+        let found = live.map(|l| l.sale.id).or_else(|| self.recalled.get(&(till, ticket)).copied())?;
+        let sale = &self.sales.get(&found)?.sale;
+        let age_ms = match (sale.asked_at, turn.now.wall) {
+            (Some(asked), Some(now)) => now.0.saturating_sub(asked.0),
+            (None, _) | (_, None) => 0,
+        };
+        let life_ms = i64::try_from(self.policy.ticket_life_secs.saturating_mul(1_000)).unwrap_or(i64::MAX);
+        let lives = ticket.epoch.is_some() || age_ms <= life_ms || sale.is_live();
+        lives.then_some(found)
+    }
+
+    /// The same ticket again: the same sale, in the state it is in.
+    fn repeat(&mut self, till: TillNumber, earlier: SaleId, ask: &Ask, turn: &mut Turn) {
+        let Some(live) = self.sales.get(&earlier) else { return };
+        if live.sale.amount != ask.amount || ask.kind != AskKind::Pay {
+            turn.effect(refuse(till, ask.ticket, Refusal::TicketUsed));
+            return;
+        }
+        self.answer_with(till, earlier, ask, turn);
+    }
+
+    /// Answers a request with a sale that exists already: where it stands, or how it ended.
+    fn answer_with(&mut self, till: TillNumber, sale: SaleId, ask: &Ask, turn: &mut Turn) {
+        if let Some(live) = self.sales.get_mut(&sale) {
+            if live.sale.ticket != ask.ticket && ask.ticket.is_some() {
+                live.sale.ticket = ask.ticket; // The result is told under the ticket that was asked for last.
+            }
+            live.progress_told = None;
+            turn.effect(accepted(&live.sale, ask.ticket));
+        }
+        self.say_result(till, sale, turn);
+    }
+
+    /// Has the result said again, whether the till has taken it before or not.
+    fn say_result(&mut self, till: TillNumber, sale: SaleId, turn: &mut Turn) {
+        self.tell_again(sale, turn);
+        let finish = self.sales.get(&sale).filter(|live| live.sale.state.telling() != Some(Telling::Telling));
+        if let Some(finish) = finish.and_then(|live| Finish::of(&live.sale)) {
+            turn.effect(Effect::Till { till, answer: TillAnswer::Finish(Box::new(finish)) });
+        }
+    }
+
+    /// The till's last sale, if it is paid, the till has not taken that, and this request has its amount.
+    fn untaken_twin(&self, till: TillNumber, ask: &Ask) -> Option<&Live> {
+        let last = self.sales.get(&self.tills.get(&till)?.last?)?;
+        let untaken = match last.sale.state.telling()? {
+            Telling::Telling | Telling::TakeLater { .. } | Telling::Unheard { .. } => true,
+            Telling::Taken | Telling::Rejected | Telling::NoChannel => false,
+        };
+        last.sale.winner()?;
+        let kept = last.sale.given_back_minor() < last.sale.amount.minor();
+        (untaken && kept && last.sale.amount == ask.amount).then_some(last)
+    }
+
+    /// The till asks anew for what the phone standing there has just paid: its result got lost on the way to the till.
+    fn paid_but_untaken(&self, till: TillNumber, ask: &Ask) -> Option<SaleId> {
+        let last = self.untaken_twin(till, ask)?;
+        let winner = last.sale.winner()?;
+        let payer =
+            last.sale.attempts.iter().find(|a| a.id == winner && matches!(a.state, AttemptState::Paid { .. }))?;
+        let first = self.tills.get(&till)?.line.first().copied();
+        let shows_it = self.visits.get(&payer.session).is_some_and(|visit| visit.session.sale == Some(last.sale.id));
+        let still_there = first == Some(payer.session) || (first.is_none() && shows_it);
+        still_there.then_some(last.sale.id)
+    }
+
+    fn aborted(&mut self, till: TillNumber, ticket: Option<Ticket>, turn: &mut Turn) {
+        let Some(entry) = self.tills.get_mut(&till) else { return };
+        let waiting = entry.asking.take_if(|(ask, _)| ticket.is_none() || ask.ticket == ticket);
+        let current = entry.current;
+        let meant = |sale: &&SaleId| {
+            let of_sale = self.sales.get(*sale).and_then(|live| live.sale.ticket);
+            ticket.is_none() || of_sale == ticket
+        };
+        if let Some(sale) = current.as_ref().filter(meant).copied() {
+            let of = self.sales.get(&sale).and_then(|live| live.sale.ticket);
+            turn.effect(Effect::Till { till, answer: TillAnswer::Aborting { ticket: of } });
+            self.change(turn, sale, |sale, turn, _| sale.abort(AbortWhy::Till, turn.now));
+            return;
+        }
+        turn.effect(Effect::Till { till, answer: TillAnswer::NothingToAbort { ticket } });
+        let ended = match ticket {
+            Some(ticket) => self.sale_of_ticket(till, ticket, turn),
+            None if waiting.is_some() => None,
+            None => self.tills.get(&till).and_then(|till| till.last),
+        };
+        // Too late: it is decided, and the till should know how.
+        if let Some(sale) = ended {
+            self.say_result(till, sale, turn);
+        }
+    }
+
+    fn asked_again(&mut self, till: TillNumber, ticket: Option<Ticket>, turn: &mut Turn) {
+        let entry = self.tills.get(&till);
+        let sale = match ticket {
+            Some(ticket) => self.sale_of_ticket(till, ticket, turn),
+            None => entry.and_then(|till| till.current.or(till.last)),
+        };
+        let Some(live) = sale.and_then(|sale| self.sales.get_mut(&sale)) else {
+            turn.effect(Effect::Till { till, answer: TillAnswer::NothingToRepeat { ticket } });
+            return;
+        };
+        if live.sale.is_live() {
+            live.progress_told = None;
+            let (answer, id) = (accepted(&live.sale, live.sale.ticket), live.sale.id);
+            turn.effect(answer);
+            turn.sales.insert(id);
+        } else {
+            let id = live.sale.id;
+            self.say_result(till, id, turn);
+        }
+    }
+
+    /// How long the phone at a till may stay without a sale.
+    pub(super) fn idle_until(&self, now: Mono) -> Mono {
+        now.plus_ms(self.policy.pair_idle_secs.saturating_mul(1_000))
+    }
+}
+
+fn accepted(sale: &Sale, ticket: Option<Ticket>) -> Effect {
+    Effect::Till { till: sale.till, answer: TillAnswer::Accepted { sale: sale.id, ticket, code: sale.code } }
+}
+
+/// The record that makes a ticket mean a sale.
+pub(super) fn ticket_record(sale: &Sale) -> Option<Record> {
+    sale.ticket.map(|ticket| Record::Ticket { till: sale.till, ticket, sale: sale.id })
+}

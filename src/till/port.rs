@@ -1,0 +1,336 @@
+//! One serial port: opens, locks, reads, writes and reopens it, and keeps its driver's deadlines. Knows no protocol.
+
+use super::driver::{Driver, Out};
+use super::mailbox::Mailbox;
+use crate::clock::Clock;
+use crate::inbox::Inbox;
+use crate::shop::event::{Event, TillNumber};
+use crate::shop::time::Mono;
+use serialport::{ClearBuffer, SerialPort, TTYPort};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::thread;
+use std::time::Duration;
+
+/// How often a port that is missing or in use is tried again.
+pub const REOPEN_EVERY: Duration = Duration::from_secs(1);
+/// How long a till may take no byte before what was to be written is dropped (it is repeated by the protocol).
+pub const WRITE_WAIT: Duration = Duration::from_secs(2);
+/// Longest piece read at once.
+pub const READ_BYTES_MAX: usize = 1_024;
+/// Pieces and wake-ups that may wait for a port's own thread. Full: the reader waits, and the kernel's buffer after it.
+pub const WAKES_MAX: usize = 64;
+/// A read waits this long before it is simply begun again: as good as for ever.
+const READ_WAIT: Duration = Duration::from_secs(365 * 24 * 3_600);
+
+/// Parity of a serial line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Parity {
+    /// None.
+    #[default]
+    None,
+    /// Odd.
+    Odd,
+    /// Even.
+    Even,
+}
+
+/// Flow control of a serial line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Flow {
+    /// None.
+    #[default]
+    None,
+    /// XON and XOFF.
+    Software,
+    /// RTS and CTS.
+    Hardware,
+}
+
+/// Settings of a serial line. The default is 9600 8N1 without flow control, RTS and DTR as the system leaves them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LineSettings {
+    /// Bits a second.
+    pub baud: u32,
+    /// Seven data bits rather than eight.
+    pub seven_bits: bool,
+    /// Parity.
+    pub parity: Parity,
+    /// Two stop bits rather than one.
+    pub two_stop_bits: bool,
+    /// Flow control.
+    pub flow: Flow,
+    /// Whether to raise or lower RTS when the port is opened.
+    pub rts: Option<bool>,
+    /// Whether to raise or lower DTR when the port is opened.
+    pub dtr: Option<bool>,
+}
+
+impl Default for LineSettings {
+    fn default() -> Self {
+        LineSettings {
+            baud: 9_600,
+            seven_bits: false,
+            parity: Parity::None,
+            two_stop_bits: false,
+            flow: Flow::None,
+            rts: None,
+            dtr: None,
+        }
+    }
+}
+
+impl LineSettings {
+    /// How long one byte takes, in microseconds, rounded up.
+    pub fn byte_us(&self) -> u64 {
+        let bits = 10_u64
+            .saturating_sub(u64::from(self.seven_bits))
+            .saturating_add(u64::from(self.parity != Parity::None))
+            .saturating_add(u64::from(self.two_stop_bits));
+        bits.saturating_mul(1_000_000).div_ceil(u64::from(self.baud.max(1)))
+    }
+}
+
+/// Opens and locks a port: no other program that asks for the lock gets it until it is closed.
+pub fn open(path: &Path, line: &LineSettings) -> Result<TTYPort, serialport::Error> {
+    let mut builder = serialport::new(path.to_string_lossy(), line.baud)
+        .data_bits(if line.seven_bits { serialport::DataBits::Seven } else { serialport::DataBits::Eight })
+        .parity(match line.parity {
+            Parity::None => serialport::Parity::None,
+            Parity::Odd => serialport::Parity::Odd,
+            Parity::Even => serialport::Parity::Even,
+        })
+        .stop_bits(if line.two_stop_bits { serialport::StopBits::Two } else { serialport::StopBits::One })
+        .flow_control(match line.flow {
+            Flow::None => serialport::FlowControl::None,
+            Flow::Software => serialport::FlowControl::Software,
+            Flow::Hardware => serialport::FlowControl::Hardware,
+        })
+        .exclusive(true)
+        .timeout(WRITE_WAIT);
+    if let Some(dtr) = line.dtr {
+        builder = builder.dtr_on_open(dtr);
+    }
+    let mut port = TTYPort::open(&builder)?;
+    if let Some(rts) = line.rts {
+        port.write_request_to_send(rts)?;
+    }
+    Ok(port)
+}
+
+/// Writes all bytes, or gives up when the other side takes none for [`WRITE_WAIT`] (then what waits is thrown away).
+///
+/// Byte by byte: the library waits until *something* can be written and then blocks until *all* is, so only a single
+/// byte is sure not to block for ever.
+pub fn write_all(port: &mut TTYPort, bytes: &[u8]) -> io::Result<()> {
+    let mut left = bytes;
+    while let Some((first, rest)) = left.split_first() {
+        match port.write(std::slice::from_ref(first)) {
+            Ok(0) => {}
+            Ok(_) => left = rest,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => {
+                let _ = port.clear(ClearBuffer::Output);
+                return Err(e);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads until the line is gone, handing each piece to `piece` until that says stop. Makes no wake-ups of its own.
+pub fn read_all(port: &mut TTYPort, mut piece: impl FnMut(&[u8]) -> bool) {
+    let _ = port.set_timeout(READ_WAIT);
+    let mut buffer = [0; READ_BYTES_MAX];
+    loop {
+        match port.read(&mut buffer) {
+            // The end of a terminal that hung up.
+            Ok(0) => return,
+            Ok(n) => {
+                if !piece(buffer.get(..n).unwrap_or_default()) {
+                    return;
+                }
+            }
+            Err(e) if matches!(e.kind(), io::ErrorKind::TimedOut | io::ErrorKind::Interrupted) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// What wakes a port's own thread.
+#[derive(Debug)]
+pub(super) enum Wake {
+    /// The mailbox holds something.
+    Told,
+    /// Bytes from the port opened as the n-th.
+    Bytes(u64, Vec<u8>),
+    /// The port opened as the n-th has hung up.
+    Gone(u64),
+}
+
+/// What others may read of a port at any time.
+#[derive(Debug, Default)]
+pub(super) struct Gauges {
+    pub(super) online: AtomicBool,
+    pub(super) junk_bytes: AtomicU64,
+    pub(super) bad_frames: AtomicU64,
+    pub(super) repeats_sent: AtomicU64,
+    pub(super) repeats_heard: AtomicU64,
+    pub(super) writes_dropped: AtomicU64,
+    pub(super) reopened: AtomicU64,
+}
+
+/// One till's line and all that belongs to it; lives on its own thread.
+pub(super) struct Line {
+    pub(super) till: TillNumber,
+    pub(super) path: PathBuf,
+    pub(super) settings: LineSettings,
+    pub(super) driver: Box<dyn Driver>,
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) gauges: Arc<Gauges>,
+    pub(super) inbox: Inbox,
+    pub(super) wake: SyncSender<Wake>,
+    pub(super) wakes: Receiver<Wake>,
+}
+
+/// The gateway has gone: nothing more is to be done.
+struct Over;
+
+impl Line {
+    /// Runs until the gateway has gone.
+    pub(super) fn run(mut self) {
+        let mut opened: u64 = 0;
+        let mut complained = false;
+        loop {
+            let result = match self.connect(opened.saturating_add(1)) {
+                Ok(port) => {
+                    opened = opened.saturating_add(1);
+                    complained = false;
+                    self.gauges.reopened.store(opened.saturating_sub(1), Ordering::Relaxed);
+                    tracing::info!(till = %self.till, port = %self.path.display(), "till port open");
+                    self.serve(opened, port)
+                }
+                Err(e) => {
+                    if !complained {
+                        complained = true;
+                        tracing::warn!(till = %self.till, port = %self.path.display(), error = %e,
+                            "till port cannot be opened, trying again every second: check cable and port name");
+                    }
+                    Ok(())
+                }
+            };
+            if result.and_then(|()| self.wait_closed()).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Opens the port and starts its reader.
+    fn connect(&self, opened: u64) -> io::Result<TTYPort> {
+        let port = open(&self.path, &self.settings)?;
+        let mut reading = port.try_clone_native()?;
+        let wake = self.wake.clone();
+        thread::Builder::new().name(format!("till-{}-read", self.till)).spawn(move || {
+            read_all(&mut reading, |piece| wake.send(Wake::Bytes(opened, piece.to_vec())).is_ok());
+            // Closed before it is reported, so that it can be opened again.
+            drop(reading);
+            let _ = wake.send(Wake::Gone(opened));
+        })?;
+        Ok(port)
+    }
+
+    /// While the port is open.
+    fn serve(&mut self, opened: u64, mut port: TTYPort) -> Result<(), Over> {
+        self.gauges.online.store(true, Ordering::Relaxed);
+        self.step(Some(&mut port), |driver, now, out| driver.line(now, true, out))?;
+        loop {
+            match self.next_wake(None) {
+                Some(Wake::Told) => {}
+                Some(Wake::Bytes(n, bytes)) if n == opened => {
+                    self.step(Some(&mut port), |driver, now, out| driver.received(now, &bytes, out))?;
+                }
+                Some(Wake::Gone(n)) if n == opened => break,
+                Some(Wake::Bytes(..) | Wake::Gone(_)) => {}
+                None => self.step(Some(&mut port), |driver, now, out| driver.passed(now, out))?,
+            }
+            self.tell_waiting(Some(&mut port))?;
+        }
+        tracing::warn!(till = %self.till, port = %self.path.display(), "till port hung up: check cable and adapter");
+        let _ = port.clear(ClearBuffer::Output);
+        drop(port);
+        self.gauges.online.store(false, Ordering::Relaxed);
+        self.step(None, |driver, now, out| driver.line(now, false, out))
+    }
+
+    /// While the port is closed: until it is time to try again. The driver's clock goes on.
+    fn wait_closed(&mut self) -> Result<(), Over> {
+        let again = Clock::mono().plus_ms(u64::try_from(REOPEN_EVERY.as_millis()).unwrap_or(u64::MAX));
+        while Clock::mono() < again {
+            match self.next_wake(Some(again)) {
+                Some(Wake::Told | Wake::Bytes(..) | Wake::Gone(_)) => {}
+                None => self.step(None, |driver, now, out| driver.passed(now, out))?,
+            }
+            self.tell_waiting(None)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for a wake-up, the driver's deadline or `until`; without either, for ever.
+    fn next_wake(&self, until: Option<Mono>) -> Option<Wake> {
+        let due = [self.driver.deadline(), until].into_iter().flatten().min();
+        let Some(due) = due else { return self.wakes.recv().ok() };
+        self.wakes.recv_timeout(Duration::from_millis(Clock::mono().ms_until(due))).ok()
+    }
+
+    fn tell_waiting(&mut self, mut port: Option<&mut TTYPort>) -> Result<(), Over> {
+        while let Some(answer) = self.mailbox.take() {
+            self.step(port.as_deref_mut(), |driver, now, out| driver.tell(now, &answer, out))?;
+        }
+        if self.mailbox.closed() { Err(Over) } else { Ok(()) }
+    }
+
+    /// One call of the driver, and what comes of it.
+    fn step(
+        &mut self,
+        port: Option<&mut TTYPort>,
+        call: impl FnOnce(&mut dyn Driver, Mono, &mut Out),
+    ) -> Result<(), Over> {
+        let mut out = Out::default();
+        call(self.driver.as_mut(), Clock::mono(), &mut out);
+        if let Some(port) = port
+            && !out.bytes.is_empty()
+            && let Err(e) = write_all(port, &out.bytes)
+        {
+            self.gauges.writes_dropped.fetch_add(1, Ordering::Relaxed);
+            tracing::debug!(till = %self.till, error = %e, "till does not read");
+        }
+        let counts = self.driver.counts();
+        self.gauges.junk_bytes.store(counts.junk_bytes, Ordering::Relaxed);
+        self.gauges.bad_frames.store(counts.bad_frames, Ordering::Relaxed);
+        self.gauges.repeats_sent.store(counts.repeats_sent, Ordering::Relaxed);
+        self.gauges.repeats_heard.store(counts.repeats_heard, Ordering::Relaxed);
+        for what in out.events {
+            if !self.inbox.put_blocking(Event::Till { till: self.till, what }) {
+                return Err(Over);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_takes_as_long_as_its_bits() {
+        let line = LineSettings::default();
+        assert_eq!(line.byte_us(), 1_042);
+        let seven_even_two = LineSettings { seven_bits: true, parity: Parity::Even, two_stop_bits: true, ..line };
+        assert_eq!(seven_even_two.byte_us(), 1_146);
+        assert_eq!(LineSettings { baud: 115_200, ..line }.byte_us(), 87);
+    }
+}
