@@ -1,1 +1,412 @@
-//! (being built)
+//! One TOML file becomes a typed configuration, or a list of all that is wrong with it. Opens no port and no socket.
+
+mod fault;
+mod pair;
+mod reader;
+mod till;
+
+pub use fault::{Fault, Faults};
+pub use till::{Flow, Line, Parity, Protocol, Till};
+
+use crate::shop::money::{Amount, Currency};
+use crate::shop::policy::Policy;
+use reader::{At, Reader, Section};
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use toml::de::DeTable;
+
+/// Where the books are unless the configuration says otherwise.
+pub const STORE: &str = "/var/lib/tillgate/tillgate.db";
+/// Where a running daemon answers unless the configuration says otherwise.
+pub const CONTROL: &str = "/run/tillgate/control.sock";
+/// The languages that pages can be in.
+pub const LANGUAGES: [&str; 6] = ["en", "de", "fr", "es", "zh-Hans", "ar"];
+
+const FILE_BYTES_MAX: usize = 1 << 20;
+const PINS_MAX: usize = 4;
+
+/// A configuration in which nothing was found wrong.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The shop, as customers see it.
+    pub shop: Shop,
+    /// Where phones find the portal.
+    pub portal: Portal,
+    /// Where the money is taken, and how we prove who we are.
+    pub platform: Platform,
+    /// The file with the books.
+    pub store: PathBuf,
+    /// The socket at which the daemon answers `status` and `backup`.
+    pub control: PathBuf,
+    /// The tills, in the order of the file; one at least.
+    pub tills: Vec<Till>,
+    /// What is odd but may be right, such as a port that is not plugged in now.
+    pub warnings: Vec<Fault>,
+    policy: Policy,
+}
+
+/// `[shop]`.
+#[derive(Clone, Debug)]
+pub struct Shop {
+    /// Its name, on every page.
+    pub name: String,
+    /// Its currency.
+    pub currency: Currency,
+    /// The language of pages for phones whose languages are not known; one of [`LANGUAGES`].
+    pub language: String,
+    /// The IANA name of its time zone; the machine's own where absent.
+    pub time_zone: Option<String>,
+    /// What customers accept at log-in, where it is not the text that comes with the program.
+    pub terms: Option<String>,
+}
+
+/// `[portal]`.
+#[derive(Clone, Debug)]
+pub struct Portal {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Its address as phones see it, absolute, without a slash at the end.
+    pub url: String,
+}
+
+/// `[platform]`.
+#[derive(Clone, Debug)]
+pub struct Platform {
+    /// Its address: https, absolute, without a slash at the end.
+    pub url: String,
+    /// PEM: who may have signed its certificate.
+    pub ca: PathBuf,
+    /// PEM: our certificate.
+    pub certificate: PathBuf,
+    /// PEM: our private key, which belongs to the certificate.
+    pub key: PathBuf,
+    /// SHA-256 of the public keys (SPKI) that it may have: the present one and the next; one at least.
+    pub pins: Vec<[u8; 32]>,
+}
+
+impl Config {
+    /// Reads and checks a file. All faults are found at once; nothing is changed.
+    pub fn load(file: &Path) -> Result<Config, Faults> {
+        let bytes = std::fs::read(file).map_err(|cause| Faults::Unreadable { file: file.to_owned(), cause })?;
+        let wrong = |text: &str, at, what: &str, fix: &str| {
+            Faults::Wrong(vec![Fault::at(file, text, at, what.to_owned(), fix.to_owned())])
+        };
+        if bytes.len() > FILE_BYTES_MAX {
+            return Err(wrong("", 0..0, "the file is larger than 1 MiB", "is this the right file?"));
+        }
+        let text = String::from_utf8(bytes).map_err(|e| {
+            let good = e.utf8_error().valid_up_to();
+            let text = String::from_utf8_lossy(e.as_bytes()).into_owned();
+            wrong(&text, good..good.saturating_add(1), "this is not UTF-8", "save the file as UTF-8")
+        })?;
+        Config::parse(file, &text)
+    }
+
+    /// Checks `text`, which is what `file` holds. Paths in it are looked at on this machine.
+    pub fn parse(file: &Path, text: &str) -> Result<Config, Faults> {
+        let mut reader = Reader::new(file, text);
+        let (table, errors) = DeTable::parse_recoverable(text);
+        for error in &errors {
+            let at = error.span().unwrap_or(0..0);
+            let what = error.message().replace('\n', ", ");
+            reader.fault(&at, what, "write it as TOML: key = value, text in double quotes, [section] on its own line");
+        }
+        let config = if errors.is_empty() { read(&mut reader, Section::root(&table)) } else { None };
+        match (config, reader.into_found()) {
+            (Some(config), (faults, warnings)) if faults.is_empty() => Ok(Config { warnings, ..config }),
+            (_, (faults, _)) => Err(Faults::Wrong(faults)),
+        }
+    }
+
+    /// The rules for the shop.
+    pub fn policy(&self) -> Policy {
+        self.policy.clone()
+    }
+}
+
+fn read<'t>(reader: &mut Reader<'t>, mut root: Section<'t>) -> Option<Config> {
+    let shop = reader
+        .need_section(&mut root, "shop", "add [shop] with name, currency and language")
+        .and_then(|section| read_shop(reader, section));
+    let currency = shop.as_ref().map(|s| s.currency);
+    let limits = reader
+        .need_section(&mut root, "limits", "add [limits] with amount_min and amount_max")
+        .and_then(|section| read_limits(reader, section, currency));
+    let portal = reader
+        .need_section(&mut root, "portal", "add [portal] with listen and url")
+        .and_then(|section| read_portal(reader, section));
+    let platform = reader
+        .need_section(&mut root, "platform", "add [platform] with url, ca, certificate, key and pins")
+        .and_then(|section| read_platform(reader, section));
+    let store = read_place(reader, &mut root, "store", "path", STORE);
+    let control = read_place(reader, &mut root, "control", "socket", CONTROL);
+    let tills = till::read(reader, &mut root);
+    let numbers = tills.iter().map(|t| t.number).collect();
+    let policy = currency.map(|currency| Policy::with_defaults(currency, numbers));
+    let rules = reader.section(&mut root, "rules");
+    let policy = match (policy, rules) {
+        (policy, None) => policy,
+        (Some(policy), Some(section)) => Some(read_rules(reader, section, policy)),
+        (None, Some(_)) => None,
+    };
+    reader.end(root);
+    let (min, max) = limits?;
+    let policy = Policy { amount_min_minor: min.minor(), amount_max_minor: max.minor(), ..policy? };
+    let (shop, portal, platform) = (shop?, portal?, platform?);
+    Some(Config { shop, portal, platform, store, control, tills, warnings: Vec::new(), policy })
+}
+
+fn read_shop<'t>(reader: &mut Reader<'t>, mut shop: Section<'t>) -> Option<Shop> {
+    let name = reader.need_text(&mut shop, "name", "Corner Shop");
+    let code = reader.need_text(&mut shop, "currency", "EUR");
+    let currency = code.and_then(|code| {
+        let found = Currency::from_code(code.value);
+        if found.is_none() {
+            let upper = code.value.to_uppercase();
+            let fix = match Currency::from_code(&upper) {
+                Some(_) => format!("did you mean \"{upper}\"?"),
+                None => "write the three letters of ISO 4217, such as \"EUR\"".to_owned(),
+            };
+            reader.fault(&code.span, format!("\"{}\" is no currency", code.value), fix);
+        }
+        found
+    });
+    let language = reader.need_word(&mut shop, "language", &LANGUAGES.map(|l| (l, l)));
+    let zone = reader.text(&mut shop, "time_zone");
+    if let Some(zone) = &zone
+        && jiff::tz::TimeZone::get(zone.value).is_err()
+    {
+        let what = format!("this machine knows no time zone \"{}\"", zone.value);
+        reader.fault(&zone.span, what, "write it as \"Europe/Berlin\", or install the package tzdata");
+    }
+    let terms = reader.text(&mut shop, "terms");
+    reader.end(shop);
+    Some(Shop {
+        name: name?.value.to_owned(),
+        currency: currency?,
+        language: language?.value.to_owned(),
+        time_zone: zone.map(|z| z.value.to_owned()),
+        terms: terms.map(|t| t.value.to_owned()),
+    })
+}
+
+fn read_limits<'t>(
+    reader: &mut Reader<'t>,
+    mut limits: Section<'t>,
+    currency: Option<Currency>,
+) -> Option<(Amount, Amount)> {
+    let texts = ["amount_min", "amount_max"].map(|key| {
+        let example = if key == "amount_min" { "1" } else { "500" };
+        reader.need_text(&mut limits, key, example)
+    });
+    reader.end(limits);
+    let currency = currency?;
+    let [min, max] = texts.map(|text| {
+        let At { value, span } = text?;
+        match Amount::parse(value, currency) {
+            Ok(amount) if amount.minor() > 0 => Some(At { value: amount, span }),
+            Ok(_) => {
+                reader.fault(&span, "a limit of nothing makes no sense", "write at least the smallest coin");
+                None
+            }
+            Err(cause) => {
+                let digits = currency.exponent();
+                let fix = format!("write an amount in {currency}, with at most {digits} digits after the point");
+                reader.fault(&span, format!("\"{value}\" is no limit: {cause}"), fix);
+                None
+            }
+        }
+    });
+    let (min, max) = (min?, max?);
+    if min.value > max.value {
+        let what = format!("no amount is at least {} and at most {}", min.value, max.value);
+        reader.fault(&max.span, what, "make amount_max the larger one");
+        return None;
+    }
+    Some((min.value, max.value))
+}
+
+fn read_rules<'t>(reader: &mut Reader<'t>, mut rules: Section<'t>, defaults: Policy) -> Policy {
+    let mut secs = |reader: &mut Reader<'t>, key, bounds, default| {
+        reader.whole(&mut rules, key, bounds).map_or(default, |found| found.value)
+    };
+    let mut policy = Policy {
+        confirm_secs: secs(reader, "confirm_secs", 10..=600, defaults.confirm_secs),
+        pair_idle_secs: secs(reader, "pair_idle_secs", 10..=3_600, defaults.pair_idle_secs),
+        session_secs: secs(reader, "session_secs", 60..=86_400, defaults.session_secs),
+        margin_ms: secs(reader, "margin_secs", 4..=30, defaults.margin_ms / 1_000).saturating_mul(1_000),
+        ticket_life_secs: secs(reader, "ticket_life_hours", 1..=168, defaults.ticket_life_secs / 3_600)
+            .saturating_mul(3_600),
+        doubt_hours_max: secs(reader, "doubt_hours_max", 1..=720, defaults.doubt_hours_max),
+        guess_pause_secs: secs(reader, "guess_pause_secs", 10..=3_600, defaults.guess_pause_secs),
+        ..defaults
+    };
+    let mut count = |reader: &mut Reader<'t>, key, bounds, default: u32| {
+        let found = reader.whole(&mut rules, key, bounds);
+        found.and_then(|found| u32::try_from(found.value).ok()).unwrap_or(default)
+    };
+    policy.attempts_max = count(reader, "attempts_max", 1..=10, policy.attempts_max);
+    policy.guesses_max = count(reader, "guesses_max", 1..=20, policy.guesses_max);
+    let unheard = reader.word(&mut rules, "unheard", &[("keep", false), ("refund", true)]);
+    let after = reader.whole(&mut rules, "unheard_refund_after_secs", 10..=86_400);
+    match (unheard, after) {
+        (Some(At { value: true, .. }), Some(after)) => policy.unheard_refund_after_secs = Some(after.value),
+        (Some(At { value: true, span }), None) => {
+            let what = "money that a till did not hear of goes back, but after which time?";
+            reader.fault(&span, what, "add a line such as: unheard_refund_after_secs = 60");
+        }
+        (Some(At { value: false, .. }) | None, Some(after)) => {
+            let what = "`unheard_refund_after_secs` says nothing while money is kept";
+            reader.fault(&after.span, what, "write unheard = \"refund\", or take this line away");
+        }
+        (Some(At { value: false, .. }) | None, None) => {}
+    }
+    if policy.session_secs < policy.pair_idle_secs {
+        let what = "a visit would end before its phone may leave the till";
+        reader.fault(&rules.span(), what, "make session_secs at least pair_idle_secs");
+    }
+    reader.end(rules);
+    policy
+}
+
+fn read_portal<'t>(reader: &mut Reader<'t>, mut portal: Section<'t>) -> Option<Portal> {
+    let listen = reader.need_text(&mut portal, "listen", "192.168.50.1:80");
+    let url = reader.need_text(&mut portal, "url", "http://pay.shop.example");
+    reader.end(portal);
+    let listen = listen.and_then(|text| {
+        let found = text.value.parse().ok();
+        if found.is_none() {
+            let what = format!("\"{}\" is no address to listen at", text.value);
+            reader.fault(&text.span, what, "write address and port, such as \"192.168.50.1:80\" or \"[::]:80\"");
+        }
+        found
+    });
+    let url = url.and_then(|text| address(reader, &text, &["http", "https"]));
+    Some(Portal { listen: listen?, url: url? })
+}
+
+fn read_platform<'t>(reader: &mut Reader<'t>, mut platform: Section<'t>) -> Option<Platform> {
+    let url = reader.need_text(&mut platform, "url", "https://pay.example:8443");
+    let files =
+        [("ca", "platform-ca.pem"), ("certificate", "gateway.pem"), ("key", "gateway.key")].map(|(key, name)| {
+            let text = reader.need_text(&mut platform, key, &format!("/etc/tillgate/{name}"))?;
+            absolute(reader, &text).map(|value| At { value, span: text.span })
+        });
+    let pins = reader.need_texts(&mut platform, "pins").and_then(|list| read_pins(reader, &list));
+    reader.end(platform);
+    let url = url.and_then(|text| address(reader, &text, &["https"]));
+    let [ca, certificate, key] = files;
+    if let Some(ca) = &ca
+        && let Err(what) = pair::certificates(&ca.value)
+    {
+        reader.fault(&ca.span, what, "put the platform's CA certificate there, in PEM");
+    }
+    if let (Some(certificate), Some(key)) = (&certificate, &key) {
+        check_pair(reader, certificate, key);
+    }
+    Some(Platform { url: url?, ca: ca?.value, certificate: certificate?.value, key: key?.value, pins: pins? })
+}
+
+fn check_pair(reader: &mut Reader<'_>, certificate: &At<PathBuf>, key: &At<PathBuf>) {
+    let chain = pair::certificates(&certificate.value).map_err(|what| {
+        reader.fault(&certificate.span, what, "put the certificate that the platform gave this shop there, in PEM");
+    });
+    let private = pair::private_key(&key.value).map_err(|what| {
+        reader.fault(&key.span, what, "put the key that the certificate was made for there, in PEM, readable by us");
+    });
+    if let (Ok(chain), Ok(private)) = (chain, private)
+        && !pair::belong(chain, private)
+    {
+        let what = format!("{} is not the key of {}", key.value.display(), certificate.value.display());
+        reader.fault(&key.span, what, "name the key that the certificate was made for, or ask for a new certificate");
+    }
+    let open = std::fs::metadata(&key.value).is_ok_and(|m| m.permissions().mode() & 0o007 != 0);
+    if open {
+        let what = format!("everybody on this machine may read {}", key.value.display());
+        reader.warn(&key.span, what, format!("chmod 640 {}", key.value.display()));
+    }
+}
+
+fn read_pins(reader: &mut Reader<'_>, list: &At<Vec<At<&str>>>) -> Option<Vec<[u8; 32]>> {
+    if list.value.is_empty() || list.value.len() > PINS_MAX {
+        let what = format!("there are 1 to {PINS_MAX} pins: the platform's key now, and the next");
+        reader.fault(&list.span, what, "write the SHA-256 of the platform's public key, as the platform publishes it");
+        return None;
+    }
+    let mut pins = Vec::new();
+    for text in &list.value {
+        match pin(text.value) {
+            Some(pin) if pins.contains(&pin) => {
+                reader.fault(&text.span, "this pin stands here twice", "take one away");
+            }
+            Some(pin) => pins.push(pin),
+            None => {
+                let what =
+                    format!("a pin is 64 hexadecimal digits; this has {} characters", text.value.chars().count());
+                let fix = "write the SHA-256 of the platform's public key (SPKI), without colons";
+                reader.fault(&text.span, what, fix);
+            }
+        }
+    }
+    (pins.len() == list.value.len()).then_some(pins)
+}
+
+fn pin(text: &str) -> Option<[u8; 32]> {
+    let digits = text.bytes().all(|b| b.is_ascii_hexdigit());
+    if text.len() != 64 || !digits {
+        return None;
+    }
+    let high = u128::from_str_radix(text.get(..32)?, 16).ok()?;
+    let low = u128::from_str_radix(text.get(32..)?, 16).ok()?;
+    let mut pin = [0; 32];
+    for (to, from) in pin.iter_mut().zip(high.to_be_bytes().into_iter().chain(low.to_be_bytes())) {
+        *to = from;
+    }
+    Some(pin)
+}
+
+fn read_place<'t>(
+    reader: &mut Reader<'t>,
+    root: &mut Section<'t>,
+    name: &'static str,
+    key: &'static str,
+    default: &str,
+) -> PathBuf {
+    let Some(mut section) = reader.section(root, name) else { return PathBuf::from(default) };
+    let text = reader.text(&mut section, key);
+    reader.end(section);
+    text.and_then(|text| absolute(reader, &text)).unwrap_or_else(|| PathBuf::from(default))
+}
+
+/// A path that means the same wherever the program was started.
+fn absolute(reader: &mut Reader<'_>, text: &At<&str>) -> Option<PathBuf> {
+    let path = PathBuf::from(text.value);
+    if !path.is_absolute() {
+        let what = format!("\"{}\" is not a whole path", text.value);
+        reader.fault(&text.span, what, "write it from the root on, such as \"/etc/tillgate/gateway.pem\"");
+        return None;
+    }
+    Some(path)
+}
+
+/// An absolute address without question mark, fragment or account, and without its last slash.
+fn address(reader: &mut Reader<'_>, text: &At<&str>, schemes: &[&str]) -> Option<String> {
+    let parsed: Option<hyper::Uri> = text.value.parse().ok();
+    let good = parsed.is_some_and(|uri| {
+        let scheme = uri.scheme_str().is_some_and(|s| schemes.contains(&s));
+        let host = uri.host().is_some_and(|h| !h.is_empty());
+        scheme && host && uri.query().is_none() && !text.value.contains(['#', '@'])
+    });
+    if !good {
+        let scheme = schemes.last().copied().unwrap_or("https");
+        let what = format!("\"{}\" is no whole address", text.value);
+        let fix = format!("begin with {}:// and a host, such as \"{scheme}://pay.example\"", schemes.join(":// or "));
+        reader.fault(&text.span, what, fix);
+        return None;
+    }
+    Some(text.value.trim_end_matches('/').to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -27,3 +27,5 @@ pub mod control;
 pub mod daemon;
 pub mod demo;
 pub mod gateway;
+pub mod listing;
+pub mod logging;

@@ -1,0 +1,36 @@
+//! Looks at the certificate files that a configuration names. Opens no connection.
+
+use rustls::crypto::ring::sign::any_supported_type;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::{CertifiedKey, SigningKey};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The certificates of a PEM file, one at least.
+pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let text = std::fs::read(file).map_err(|e| format!("cannot read {}: {e}", file.display()))?;
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    let all = all.map_err(|e| format!("{} is not PEM: {e}", file.display()))?;
+    if all.is_empty() {
+        return Err(format!("{} holds no certificate", file.display()));
+    }
+    for one in &all {
+        webpki::anchor_from_trusted_cert(one)
+            .map_err(|e| format!("{} holds a certificate that cannot be used: {e}", file.display()))?;
+    }
+    Ok(all)
+}
+
+/// The private key of a PEM file.
+pub(super) fn private_key(file: &Path) -> Result<Arc<dyn SigningKey>, String> {
+    let text = std::fs::read(file).map_err(|e| format!("cannot read {}: {e}", file.display()))?;
+    let key =
+        PrivateKeyDer::from_pem_slice(&text).map_err(|_| format!("{} holds no private key in PEM", file.display()))?;
+    any_supported_type(&key).map_err(|_| format!("{} is a kind of key that cannot be used", file.display()))
+}
+
+/// Whether the key is that of the first certificate.
+pub(super) fn belong(chain: Vec<CertificateDer<'static>>, key: Arc<dyn SigningKey>) -> bool {
+    CertifiedKey::new(chain, key).keys_match().is_ok()
+}

@@ -1,0 +1,143 @@
+//! What a good configuration becomes. The bad ones are in `tests/it/cli.rs`.
+
+use super::*;
+use std::os::unix::fs::symlink;
+
+/// A folder with a CA, a certificate and its key, as the example names them.
+fn folder(name: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("tillgate-config-{}-{name}", std::process::id()));
+    std::fs::create_dir_all(&path).unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["gateway.example".to_owned()]).unwrap();
+    std::fs::write(path.join("platform-ca.pem"), made.cert.pem()).unwrap();
+    std::fs::write(path.join("gateway.pem"), made.cert.pem()).unwrap();
+    std::fs::write(path.join("gateway.key"), made.signing_key.serialize_pem()).unwrap();
+    std::fs::set_permissions(path.join("gateway.key"), std::fs::Permissions::from_mode(0o640)).unwrap();
+    path
+}
+
+fn example(folder: &Path) -> String {
+    let text = include_str!("../../docs/example.toml");
+    text.replace("/etc/tillgate", folder.to_str().unwrap())
+}
+
+#[test]
+fn the_example_is_right_once_its_files_are_there() {
+    let folder = folder("example");
+    let config = Config::parse(Path::new("example.toml"), &example(&folder)).unwrap();
+    assert_eq!((config.shop.name.as_str(), config.shop.language.as_str()), ("Corner Shop", "en"));
+    assert_eq!(config.platform.url, "https://payments.example:8443");
+    assert_eq!(config.platform.pins, [[0; 32], [0x11; 32]]);
+    assert_eq!((config.store.to_str(), config.control.to_str()), (Some(STORE), Some(CONTROL)));
+    assert_eq!(config.tills.iter().map(|t| t.number.number()).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(config.tills[0].line, Line::default());
+    let policy = config.policy();
+    let defaults = Policy::with_defaults(policy.currency, policy.tills.clone());
+    assert_eq!(policy, Policy { amount_min_minor: 10, amount_max_minor: 100_000, ..defaults });
+    let odd: Vec<_> = config.warnings.iter().map(|w| w.what.as_str()).collect();
+    assert_eq!(odd.len(), 2, "{odd:?}");
+    assert!(odd.iter().all(|w| w.starts_with("there is no /dev/serial/by-id/")), "{odd:?}");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn every_rule_reaches_the_policy() {
+    let folder = folder("rules");
+    let rules = "[rules]\nconfirm_secs = 11\npair_idle_secs = 12\nsession_secs = 61\nattempts_max = 4\nmargin_secs = 6\n\
+                 unheard = \"refund\"\nunheard_refund_after_secs = 13\nticket_life_hours = 2\ndoubt_hours_max = 5\n\
+                 guesses_max = 7\nguess_pause_secs = 14\n\n[portal]";
+    let text = example(&folder);
+    let (head, tail) = text.split_once("[rules]").unwrap();
+    let (_, tail) = tail.split_once("[portal]").unwrap();
+    let config = Config::parse(Path::new("t"), &format!("{head}{rules}{tail}")).unwrap();
+    let policy = config.policy();
+    let expected = Policy {
+        currency: policy.currency,
+        tills: policy.tills.clone(),
+        amount_min_minor: 10,
+        amount_max_minor: 100_000,
+        confirm_secs: 11,
+        pair_idle_secs: 12,
+        session_secs: 61,
+        attempts_max: 4,
+        margin_ms: 6_000,
+        unheard_refund_after_secs: Some(13),
+        ticket_life_secs: 7_200,
+        doubt_hours_max: 5,
+        guesses_max: 7,
+        guess_pause_secs: 14,
+    };
+    assert_eq!(policy, expected);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_port_under_two_names_is_one_port() {
+    let folder = folder("ports");
+    let real = folder.join("tty");
+    std::fs::write(&real, "").unwrap();
+    for name in ["front", "bakery"] {
+        symlink(&real, folder.join(name)).unwrap();
+    }
+    let text = example(&folder)
+        .replace(
+            "/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A1B2C3D4-if00-port0",
+            folder.join("front").to_str().unwrap(),
+        )
+        .replace(
+            "/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A5E6F7G8-if00-port0",
+            folder.join("bakery").to_str().unwrap(),
+        );
+    let Err(Faults::Wrong(faults)) = Config::parse(Path::new("t"), &text) else { panic!("two tills share a port") };
+    let first = 1 + text.lines().position(|l| l.contains("/front")).unwrap();
+    let second = 1 + text.lines().position(|l| l.contains("/bakery")).unwrap();
+    assert_eq!(faults.len(), 1);
+    assert_eq!(faults[0].line, second);
+    assert!(faults[0].what.contains(&format!("on line {first} is this one")), "{}", faults[0]);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_key_of_another_certificate_and_files_that_are_no_pem_are_found() {
+    let (folder, other) = (folder("pair"), folder("other"));
+    std::fs::copy(other.join("gateway.key"), folder.join("gateway.key")).unwrap();
+    let fault = |what: &str| {
+        let Err(Faults::Wrong(faults)) = Config::parse(Path::new("t"), &example(&folder)) else { panic!("no fault") };
+        assert!(faults.len() == 1 && faults[0].what.contains(what), "{faults:?} has no {what}");
+    };
+    fault("gateway.key is not the key of");
+    std::fs::write(folder.join("gateway.key"), "scribble").unwrap();
+    fault("gateway.key holds no private key");
+    std::fs::remove_file(folder.join("gateway.key")).unwrap();
+    fault("cannot read");
+    std::fs::copy(folder.join("platform-ca.pem"), folder.join("gateway.key")).unwrap();
+    fault("gateway.key holds no private key");
+    std::fs::copy(other.join("gateway.key"), folder.join("gateway.key")).unwrap();
+    std::fs::copy(other.join("gateway.pem"), folder.join("gateway.pem")).unwrap();
+    std::fs::write(folder.join("platform-ca.pem"), "").unwrap();
+    fault("platform-ca.pem holds no certificate");
+    let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    std::fs::write(folder.join("platform-ca.pem"), broken).unwrap();
+    fault("cannot be used");
+    std::fs::remove_dir_all(folder).unwrap();
+    std::fs::remove_dir_all(other).unwrap();
+}
+
+#[test]
+fn a_key_that_everybody_may_read_is_a_warning() {
+    let folder = folder("mode");
+    std::fs::set_permissions(folder.join("gateway.key"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let config = Config::parse(Path::new("t"), &example(&folder)).unwrap();
+    assert!(config.warnings.iter().any(|w| w.fix.starts_with("chmod 640")), "{:?}", config.warnings);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn no_cut_of_the_example_panics() {
+    let text = include_str!("../../docs/example.toml");
+    for (at, _) in text.char_indices() {
+        let cut = Config::parse(Path::new("t"), &text[..at]);
+        assert!(cut.is_err(), "its files are absent");
+        let gap = format!("{}{}", &text[..at], &text[at..].chars().skip(1).collect::<String>());
+        let _ = Config::parse(Path::new("t"), &gap);
+    }
+}

@@ -1,0 +1,158 @@
+//! How things stand, as the daemon tells it and as people read it. Finds nothing out itself.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// How things stand in a running daemon.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The daemon's version.
+    pub version: String,
+    /// Seconds since it started.
+    pub uptime_secs: u64,
+    /// The tills, by number.
+    pub tills: Vec<TillLine>,
+    /// Phones with a session.
+    pub phones: u64,
+    /// The sales under way.
+    pub sales: Vec<SaleLine>,
+    /// The platform.
+    pub platform: Platform,
+    /// The clock.
+    pub clock: Clock,
+    /// The disk that holds the books.
+    pub disk: Disk,
+    /// Whether this version governs what phones may reach.
+    pub network: String,
+}
+
+/// A till.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TillLine {
+    /// What customers type.
+    pub number: u16,
+    /// What people call it.
+    pub label: String,
+    /// Its port.
+    pub port: String,
+    /// Whether its line works.
+    pub online: bool,
+    /// The state of its sale, if it has one under way.
+    pub sale: Option<String>,
+}
+
+/// A sale under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SaleLine {
+    /// The first eight digits of its id.
+    pub id: String,
+    /// Its till.
+    pub till: u16,
+    /// Its amount with currency, "12.50 EUR".
+    pub amount: String,
+    /// Its state.
+    pub state: String,
+    /// Seconds since the till asked for it, where known.
+    pub since_secs: Option<u64>,
+}
+
+/// The line to the platform.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Platform {
+    /// Whether it answers.
+    pub state: PlatformState,
+    /// Seconds since its last answer, if it ever gave one.
+    pub last_answer_secs: Option<u64>,
+}
+
+/// Whether the platform answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PlatformState {
+    /// It does.
+    Up,
+    /// It does not.
+    Down,
+    /// It was not asked of late.
+    Unknown,
+}
+
+/// The machine's clock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clock {
+    /// Whether its date is believed.
+    pub trusted: bool,
+}
+
+/// The disk that holds the books.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disk {
+    /// Bytes left.
+    pub free_bytes: u64,
+    /// Whether that is so little that new sales are refused.
+    pub low: bool,
+}
+
+/// For people: aligned, without a new line at the end.
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "tillgate {}, running for {}", self.version, time(self.uptime_secs))?;
+        let state = match self.platform.state {
+            PlatformState::Up => "up",
+            PlatformState::Down => "DOWN: new sales are refused",
+            PlatformState::Unknown => "unknown",
+        };
+        let answer = match self.platform.last_answer_secs {
+            Some(secs) => format!("last answer {} ago", time(secs)),
+            None => "no answer yet".to_owned(),
+        };
+        writeln!(f, "platform  {state}, {answer}")?;
+        let clock = if self.clock.trusted { "set" } else { "NOT SET: new sales are refused" };
+        writeln!(f, "clock     {clock}")?;
+        let low = if self.disk.low { ", LOW: new sales are refused" } else { "" };
+        writeln!(f, "disk      {} MiB free{low}", self.disk.free_bytes >> 20)?;
+        writeln!(f, "network   {}", self.network)?;
+        writeln!(f, "phones    {}", self.phones)?;
+        let tills = self.tills.iter().map(|t| {
+            let line = if t.online { "online" } else { "OFFLINE" };
+            let sale = t.sale.as_deref().unwrap_or("-");
+            vec![t.number.to_string(), t.label.clone(), line.to_owned(), sale.to_owned(), t.port.clone()]
+        });
+        write!(f, "\n{}", columns(&["TILL", "LABEL", "LINE", "SALE", "PORT"], tills.collect()))?;
+        if self.sales.is_empty() {
+            return write!(f, "\n\nno sale is under way");
+        }
+        let sales = self.sales.iter().map(|s| {
+            let since = s.since_secs.map_or_else(|| "-".to_owned(), time);
+            vec![s.id.clone(), s.till.to_string(), s.amount.clone(), s.state.clone(), since]
+        });
+        write!(f, "\n\n{}", columns(&["SALE", "TILL", "AMOUNT", "STATE", "SINCE"], sales.collect()))
+    }
+}
+
+fn time(secs: u64) -> String {
+    match secs {
+        0..60 => format!("{secs} s"),
+        60..3_600 => format!("{} min", secs / 60),
+        3_600..86_400 => format!("{} h {} min", secs / 3_600, secs % 3_600 / 60),
+        86_400.. => format!("{} d {} h", secs / 86_400, secs % 86_400 / 3_600),
+    }
+}
+
+/// Text in columns as wide as their widest cell, lines joined by new lines, no blanks at their ends.
+pub(crate) fn columns(heads: &[&str], rows: Vec<Vec<String>>) -> String {
+    let heads = heads.iter().map(|h| (*h).to_owned()).collect();
+    let lines: Vec<Vec<String>> = std::iter::once(heads).chain(rows).collect();
+    let mut widths: Vec<usize> = Vec::new();
+    for line in &lines {
+        widths.resize(widths.len().max(line.len()), 0);
+        for (width, cell) in widths.iter_mut().zip(line) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let text = lines.iter().map(|line| {
+        let cells = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    });
+    text.collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,181 @@
+//! The control socket, both ends, over a real socket and real files.
+
+use super::*;
+use std::io::Write;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+fn folder() -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("tillgate-control-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let path = std::env::temp_dir().join(name);
+    std::fs::create_dir_all(&path).unwrap();
+    path
+}
+
+fn example() -> Status {
+    Status {
+        version: "0.1.0".into(),
+        uptime_secs: 3_700,
+        tills: vec![
+            TillLine { number: 1, label: "Front".into(), port: "/dev/ttyS0".into(), online: true, sale: None },
+            TillLine {
+                number: 12,
+                label: "Bäckerei".into(),
+                port: "/dev/ttyS1".into(),
+                online: false,
+                sale: Some("paying".into()),
+            },
+        ],
+        phones: 3,
+        sales: vec![SaleLine {
+            id: "0badcafe".into(),
+            till: 12,
+            amount: "12.50 EUR".into(),
+            state: "paying".into(),
+            since_secs: Some(14),
+        }],
+        platform: Platform { state: PlatformState::Up, last_answer_secs: Some(5) },
+        clock: Clock { trusted: true },
+        disk: Disk { free_bytes: 5 << 30, low: false },
+        network: "not governed by this version".into(),
+    }
+}
+
+struct House {
+    folder: PathBuf,
+    socket: PathBuf,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl House {
+    fn new() -> House {
+        let folder = folder();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        House { socket: folder.join("control.sock"), folder, runtime }
+    }
+
+    fn answer(&self, respond: impl Fn(Request) -> Response + Send + Sync + 'static) -> Control {
+        let answers = move |request| std::future::ready(respond(request));
+        Control::start(self.runtime.handle(), &self.socket, answers).unwrap()
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+#[test]
+fn a_status_arrives_as_it_was_given() {
+    let house = House::new();
+    let _control = house.answer(|_| Response::Status(Box::new(example())));
+    assert_eq!(super::status(&house.socket).unwrap(), example());
+    assert_eq!(std::fs::metadata(&house.socket).unwrap().permissions().mode() & 0o777, 0o660);
+}
+
+#[test]
+fn a_status_is_readable() {
+    let text = "\
+tillgate 0.1.0, running for 1 h 1 min
+platform  up, last answer 5 s ago
+clock     set
+disk      5120 MiB free
+network   not governed by this version
+phones    3
+
+TILL  LABEL     LINE     SALE    PORT
+1     Front     online   -       /dev/ttyS0
+12    Bäckerei  OFFLINE  paying  /dev/ttyS1
+
+SALE      TILL  AMOUNT     STATE   SINCE
+0badcafe  12    12.50 EUR  paying  14 s";
+    assert_eq!(example().to_string(), text);
+}
+
+#[test]
+fn a_backup_arrives_whole_and_leaves_no_copy_behind() {
+    let house = House::new();
+    let made = house.folder.join("made");
+    let bytes: Vec<u8> = (0..300_000_u32).flat_map(u32::to_le_bytes).collect();
+    let (path, content) = (made.clone(), bytes.clone());
+    let _control = house.answer(move |_| {
+        std::fs::write(&path, &content).unwrap();
+        Response::Backup(path.clone())
+    });
+    let to = house.folder.join("copy.db");
+    assert_eq!(backup(&house.socket, &to).unwrap(), 1_200_000);
+    assert_eq!(std::fs::read(&to).unwrap(), bytes);
+    assert_eq!(std::fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!made.exists());
+    assert!(matches!(backup(&house.socket, &to), Err(AskError::File { .. })));
+    let mut names: Vec<_> = std::fs::read_dir(&house.folder).unwrap().map(|e| e.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["control.sock", "copy.db"]);
+}
+
+#[test]
+fn a_backup_cut_short_leaves_nothing() {
+    let house = House::new();
+    let listener = std::os::unix::net::UnixListener::bind(&house.socket).unwrap();
+    let far = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"{\"backup\":{\"bytes\":100}}\nonly this").unwrap();
+    });
+    let to = house.folder.join("copy.db");
+    assert!(matches!(backup(&house.socket, &to), Err(AskError::Broken(_))));
+    far.join().unwrap();
+    assert_eq!(std::fs::read_dir(&house.folder).unwrap().count(), 1);
+}
+
+#[test]
+fn a_refusal_says_why_and_a_strange_word_is_refused() {
+    let house = House::new();
+    let _control = house.answer(|_| Response::Refused("the disk is full; make room".into()));
+    let error = super::status(&house.socket).unwrap_err();
+    assert_eq!(error.to_string(), "the daemon refused: the disk is full; make room");
+    for word in ["dance\n".to_owned(), "x".repeat(100_000)] {
+        let mut stream = std::os::unix::net::UnixStream::connect(&house.socket).unwrap();
+        let _ = stream.write_all(word.as_bytes());
+        let mut answer = String::new();
+        let _ = io::Read::read_to_string(&mut stream, &mut answer);
+        assert_eq!(answer, "{\"refused\":\"ask for status or backup\"}\n");
+    }
+}
+
+#[test]
+fn one_too_many_is_told_so() {
+    let house = House::new();
+    let _control = house.answer(|_| Response::Status(Box::new(example())));
+    let idle: Vec<_> =
+        (0..CONNECTIONS_MAX).map(|_| std::os::unix::net::UnixStream::connect(&house.socket).unwrap()).collect();
+    let error = super::status(&house.socket).unwrap_err();
+    assert_eq!(error.to_string(), "the daemon refused: too many ask at once; try again");
+    drop(idle);
+}
+
+#[test]
+fn a_stale_socket_is_replaced_and_a_live_one_or_another_file_is_not() {
+    let house = House::new();
+    drop(std::os::unix::net::UnixListener::bind(&house.socket).unwrap());
+    let control = house.answer(|_| Response::Status(Box::new(example())));
+    let start = |path: &Path| {
+        Control::start(house.runtime.handle(), path, |_| std::future::ready(Response::Refused(String::new())))
+    };
+    assert!(matches!(start(&house.socket), Err(OpenError::Taken(_))));
+    assert!(super::status(&house.socket).is_ok());
+    drop(control);
+    assert!(!house.socket.exists());
+    std::fs::write(&house.socket, "a letter").unwrap();
+    assert!(matches!(start(&house.socket), Err(OpenError::NotASocket(_))));
+    assert_eq!(std::fs::read_to_string(&house.socket).unwrap(), "a letter");
+    let nowhere = start(&house.folder.join("missing/control.sock")).unwrap_err();
+    assert!(nowhere.to_string().contains("no directory"), "{nowhere}");
+}
+
+#[test]
+fn with_no_daemon_there_the_error_says_what_to_do() {
+    let error = super::status(&folder().join("control.sock")).unwrap_err();
+    assert!(matches!(error, AskError::NotReachable { .. }));
+    assert!(error.to_string().contains("tillgate run"), "{error}");
+}

@@ -1,0 +1,102 @@
+//! Where the journal's lines go: to journald with fields under systemd, else to standard error. Decides no wording.
+
+use std::fmt;
+use std::io::{self, IsTerminal};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+/// The environment variable that says how much is written: error, warn, info, debug or trace.
+pub const LEVEL_VARIABLE: &str = "TILLGATE_LOG";
+
+/// Why nothing can be written.
+#[derive(Debug)]
+pub enum LogError {
+    /// The level in the environment is no level.
+    BadLevel(String),
+    /// We run under systemd, and its journal cannot be reached.
+    NoJournal(io::Error),
+    /// It was begun already.
+    Twice(TryInitError),
+}
+
+impl fmt::Display for LogError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LogError::BadLevel(level) => {
+                write!(f, "{LEVEL_VARIABLE} cannot be \"{level}\"; set it to error, warn, info, debug or trace")
+            }
+            LogError::NoJournal(cause) => write!(f, "cannot reach the journal: {cause}; is systemd-journald running?"),
+            LogError::Twice(cause) => write!(f, "logging was begun already: {cause}"),
+        }
+    }
+}
+
+impl std::error::Error for LogError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            LogError::NoJournal(cause) => Some(cause),
+            LogError::Twice(cause) => Some(cause),
+            LogError::BadLevel(_) => None,
+        }
+    }
+}
+
+/// Begins to log, for the whole process, once. `info` and up unless [`LEVEL_VARIABLE`] says otherwise.
+pub fn start() -> Result<(), LogError> {
+    let level = level(std::env::var(LEVEL_VARIABLE).ok().as_deref())?;
+    let set = |name| std::env::var_os(name).is_some();
+    let done = if set("NOTIFY_SOCKET") || set("JOURNAL_STREAM") && !io::stderr().is_terminal() {
+        let journal = tracing_journald::layer().map_err(LogError::NoJournal)?.with_field_prefix(None);
+        tracing_subscriber::registry().with(journal.with_filter(level)).try_init()
+    } else {
+        let lines = tracing_subscriber::fmt::layer()
+            .with_writer(io::stderr)
+            .with_ansi(io::stderr().is_terminal())
+            .with_target(level >= LevelFilter::DEBUG);
+        tracing_subscriber::registry().with(lines.with_filter(level)).try_init()
+    };
+    done.map_err(LogError::Twice)
+}
+
+fn level(text: Option<&str>) -> Result<LevelFilter, LogError> {
+    match text {
+        None | Some("") | Some("info") => Ok(LevelFilter::INFO),
+        Some("error") => Ok(LevelFilter::ERROR),
+        Some("warn") => Ok(LevelFilter::WARN),
+        Some("debug") => Ok(LevelFilter::DEBUG),
+        Some("trace") => Ok(LevelFilter::TRACE),
+        Some(other) => Err(LogError::BadLevel(other.to_owned())),
+    }
+}
+
+/// From now on a panic in any thread is logged with its place and ends the process: the books are right at every
+/// moment, and a process that has lost a thread is worse than one that starts again.
+pub fn abort_on_panic() {
+    std::panic::set_hook(Box::new(|panic| {
+        let text = panic.payload().downcast_ref::<&str>().map(|s| (*s).to_owned());
+        let text = text.or_else(|| panic.payload().downcast_ref::<String>().cloned()).unwrap_or_default();
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let thread = std::thread::current();
+        let thread = thread.name().unwrap_or("unnamed");
+        tracing::error!(place, thread, "panic: {text}; this is a mistake in tillgate, please report it");
+        if !tracing::enabled!(tracing::Level::ERROR) {
+            eprintln!("tillgate: panic at {place} in thread {thread}: {text}; this is a mistake in tillgate");
+        }
+        std::process::abort();
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_one_of_five_words_and_info_where_nothing_is_said() {
+        assert_eq!(level(None).unwrap(), LevelFilter::INFO);
+        assert_eq!(level(Some("trace")).unwrap(), LevelFilter::TRACE);
+        let error = level(Some("loud")).unwrap_err().to_string();
+        assert!(error.contains("\"loud\"") && error.contains("debug"), "{error}");
+    }
+}
