@@ -6,7 +6,7 @@ mod reader;
 mod till;
 
 pub use fault::{Fault, Faults};
-pub use till::{Flow, Line, Parity, Protocol, Till};
+pub use till::Till;
 
 use crate::shop::money::{Amount, Currency};
 use crate::shop::policy::Policy;

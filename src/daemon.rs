@@ -9,11 +9,11 @@ use crate::platform::Desk;
 use crate::platform::channel::{Channel, ChannelError, ChannelSettings};
 use crate::platform::counter::{Counter, CounterSettings};
 use crate::portal::{self, Language, Portal, PortalSettings};
-use crate::shop::{LineState, Loaded, Shop};
+use crate::shop::{LineState, Shop};
 use crate::store::{self, DISK_LOW_BYTES, Store, disk_free_bytes};
 use crate::till::{self, ReceiptFacts, TillSettings, Tills};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -95,7 +95,7 @@ impl Daemon {
 
         let seen = tills.status_reader();
         let outs = Outs { tills, board: portal.board().clone(), desk };
-        let opened = Shop::open(&clock.stamp(), config.policy(), loaded.into_shop());
+        let opened = Shop::open(&clock.stamp(), config.policy(), loaded.shop);
         let gateway = Gateway::start(opened, store, config.store.clone(), clock, outs)
             .map_err(|e| fail("the store cannot be written")(e.into()))?;
         let (stop, stopped) = watch::channel(false);
@@ -195,17 +195,10 @@ fn till_settings(config: &Config, till: &config::Till) -> TillSettings {
         number: till.number,
         label: till.label.clone(),
         port: till.port.clone(),
-        protocol: till::Protocol::Plain,
-        line: till.line_settings(),
+        protocol: till.protocol,
+        line: till.line,
         currency: config.shop.currency,
-        columns: 24,
-    }
-}
-
-impl store::Loaded {
-    /// As the shop takes it.
-    fn into_shop(self) -> Loaded {
-        Loaded { sessions: self.sessions, sales: self.sales, unchecked: self.unchecked, cursor: self.cursor }
+        columns: till.columns,
     }
 }
 
@@ -214,7 +207,7 @@ impl store::Loaded {
 struct Answers {
     look: mpsc::Sender<Look>,
     seen: till::StatusReader,
-    store: std::path::PathBuf,
+    store: PathBuf,
     since: Instant,
 }
 
@@ -254,7 +247,7 @@ impl Answers {
             phones,
             sales,
             platform,
-            clock: control::ClockLine { trusted: Clock::new(None).is_ok_and(|clock| clock.now().wall.is_some()) },
+            clock: control::Clock { trusted: Clock::new(None).is_ok_and(|clock| clock.now().wall.is_some()) },
             disk: control::Disk { free_bytes, low: free_bytes < DISK_LOW_BYTES },
             network: "not governed by this version: phones reach what the shop's router lets them reach".into(),
         }))
@@ -281,7 +274,7 @@ fn seen_in(shop: &Shop) -> (Vec<control::SaleLine>, u64, control::Platform) {
         id: sale.id.to_string().chars().take(8).collect(),
         till: sale.till.number(),
         amount: sale.amount.to_string(),
-        state: sale.state.word().into(),
+        state: sale.state.name().into(),
         since_secs: sale.asked_at.and_then(age),
     });
     let (state, heard) = shop.platform_line(now);
@@ -293,9 +286,4 @@ fn seen_in(shop: &Shop) -> (Vec<control::SaleLine>, u64, control::Platform) {
     let last_answer_secs = heard.map(|heard| heard.ms_until(now) / 1_000);
     let phones = u64::try_from(shop.visits()).unwrap_or(u64::MAX);
     (sales.collect(), phones, control::Platform { state, last_answer_secs })
-}
-
-/// Where the parts of a demonstration put the daemon's files.
-pub fn files_in(dir: &Path) -> (std::path::PathBuf, std::path::PathBuf) {
-    (dir.join("tillgate.db"), dir.join("control.sock"))
 }

@@ -2,6 +2,7 @@
 
 use super::reader::{At, Reader, Section, one_of};
 use crate::shop::event::TillNumber;
+use crate::till::{Flow, LineSettings, Parity, Protocol};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -28,61 +29,7 @@ pub struct Till {
     /// Width of its paper in characters, 20 to 40.
     pub columns: usize,
     /// How its line is set.
-    pub line: Line,
-}
-
-/// What a till speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// Our own protocol.
-    Plain,
-}
-
-/// `[till.line]`: the settings of a serial line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Line {
-    /// Bits a second.
-    pub baud: u32,
-    /// 7 or 8.
-    pub data_bits: u8,
-    /// The check bit.
-    pub parity: Parity,
-    /// 1 or 2.
-    pub stop_bits: u8,
-    /// Who holds the other up, and how.
-    pub flow: Flow,
-    /// Whether to raise or lower RTS when the port is opened; absent: as the system leaves it.
-    pub rts: Option<bool>,
-    /// The same for DTR.
-    pub dtr: Option<bool>,
-}
-
-/// The check bit of a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Parity {
-    /// None.
-    None,
-    /// An even number of ones.
-    Even,
-    /// An odd number of ones.
-    Odd,
-}
-
-/// Flow control of a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flow {
-    /// None.
-    None,
-    /// XON and XOFF.
-    Software,
-    /// RTS and CTS.
-    Hardware,
-}
-
-impl Default for Line {
-    fn default() -> Line {
-        Line { baud: 9_600, data_bits: 8, parity: Parity::None, stop_bits: 1, flow: Flow::None, rts: None, dtr: None }
-    }
+    pub line: LineSettings,
 }
 
 /// The tills in the file. Where any is wrong, a fault was found.
@@ -117,7 +64,7 @@ fn read_till<'t>(
     let columns = reader.whole(&mut section, "columns", 20..=40).and_then(|at| usize::try_from(at.value).ok());
     let line = match reader.section(&mut section, "line") {
         Some(line) => read_line(reader, line),
-        None => Line::default(),
+        None => LineSettings::default(),
     };
     reader.end(section);
     let number = number.and_then(|at| {
@@ -164,8 +111,8 @@ fn check_port(reader: &mut Reader<'_>, port: &Path, at: &Range<usize>, ports: &m
     }
 }
 
-fn read_line<'t>(reader: &mut Reader<'t>, mut line: Section<'t>) -> Line {
-    let default = Line::default();
+fn read_line<'t>(reader: &mut Reader<'t>, mut line: Section<'t>) -> LineSettings {
+    let default = LineSettings::default();
     let baud = reader.whole(&mut line, "baud", 1_200..=921_600).and_then(|at| {
         let found = BAUDS.into_iter().find(|b| u64::from(*b) == at.value);
         if found.is_none() {
@@ -180,8 +127,8 @@ fn read_line<'t>(reader: &mut Reader<'t>, mut line: Section<'t>) -> Line {
         let found = reader.whole(&mut line, key, bounds);
         found.and_then(|at| u8::try_from(at.value).ok()).unwrap_or(default)
     };
-    let data_bits = bits(reader, "data_bits", 7..=8, default.data_bits);
-    let stop_bits = bits(reader, "stop_bits", 1..=2, default.stop_bits);
+    let seven_bits = bits(reader, "data_bits", 7..=8, 8) == 7;
+    let two_stop_bits = bits(reader, "stop_bits", 1..=2, 1) == 2;
     let parities = [("none", Parity::None), ("even", Parity::Even), ("odd", Parity::Odd)];
     let parity = reader.word(&mut line, "parity", &parities).map_or(default.parity, |at| at.value);
     let flows = [("none", Flow::None), ("software", Flow::Software), ("hardware", Flow::Hardware)];
@@ -189,5 +136,5 @@ fn read_line<'t>(reader: &mut Reader<'t>, mut line: Section<'t>) -> Line {
     let rts = reader.switch(&mut line, "rts");
     let dtr = reader.switch(&mut line, "dtr");
     reader.end(line);
-    Line { baud: baud.unwrap_or(default.baud), data_bits, parity, stop_bits, flow, rts, dtr }
+    LineSettings { baud: baud.unwrap_or(default.baud), seven_bits, parity, two_stop_bits, flow, rts, dtr }
 }

@@ -177,6 +177,20 @@ pub enum Telling {
 }
 
 impl SaleState {
+    /// Its name for people and on disk.
+    pub fn name(&self) -> &'static str {
+        match self {
+            SaleState::Waiting => "waiting",
+            SaleState::Offered { .. } => "offered",
+            SaleState::Paying { .. } => "paying",
+            SaleState::Aborting { .. } => "aborting",
+            SaleState::Approved { .. } => "approved",
+            SaleState::Declined { .. } => "declined",
+            SaleState::Cancelled { .. } => "cancelled",
+            SaleState::Lapsed { .. } => "lapsed",
+        }
+    }
+
     /// The outcome, once it is decided.
     pub fn outcome(&self) -> Option<Outcome> {
         match self {

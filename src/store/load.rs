@@ -1,22 +1,18 @@
 //! Reading sales whole, for the ring and for the checks at the start. Writes nothing.
 
 use super::row::{Cells, ReadError};
+use crate::shop;
 use crate::shop::event::{Ticket, TillNumber};
 use crate::shop::id::{AttemptId, SaleId};
 use crate::shop::sale::Sale;
-use crate::shop::session::Session;
 use crate::shop::time::Wall;
 use rusqlite::{Connection, OptionalExtension, Params};
 
 /// What the shop begins with after a start.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub struct Loaded {
-    /// All visits.
-    pub sessions: Vec<Session>,
-    /// Every open sale and the newest of each till, whole, oldest first.
-    pub sales: Vec<Sale>,
-    /// Where the reconciliation goes on; empty: from the beginning.
-    pub cursor: String,
+    /// All visits; every open sale, the newest of each till and those that phones show, oldest first; and the rest.
+    pub shop: shop::Loaded,
     /// The newest date in the journal: an earlier one cannot be right.
     pub last_wall: Option<Wall>,
 }
@@ -28,6 +24,7 @@ const OPEN_AND_NEWEST: &str = "
     )
     SELECT * FROM sales WHERE no IN (
         SELECT no FROM sales WHERE open = 1
+        UNION SELECT no FROM sales WHERE id IN (SELECT sale FROM sessions WHERE sale IS NOT NULL)
         UNION SELECT (SELECT max(no) FROM sales WHERE till = tills.till) FROM tills WHERE till IS NOT NULL
     ) ORDER BY no";
 
@@ -49,7 +46,12 @@ pub(super) fn load(conn: &Connection) -> Result<Loaded, ReadError> {
     let cursor = conn.query_row(cursor, [], |row| row.get::<_, String>(0)).optional()?;
     let wall = "SELECT wall FROM journal WHERE wall IS NOT NULL ORDER BY seq DESC LIMIT 1";
     let wall = conn.query_row(wall, [], |row| row.get::<_, i64>(0)).optional()?;
-    Ok(Loaded { sessions, sales, cursor: cursor.unwrap_or_default(), last_wall: wall.map(Wall) })
+    let unchecked = "SELECT a.id FROM attempts a JOIN sales s ON s.id = a.sale WHERE a.checked = 0 AND s.open = 0";
+    let mut statement = conn.prepare_cached(unchecked)?;
+    let ids = statement.query_map([], |row| row.get::<_, [u8; 16]>(0))?;
+    let unchecked = ids.map(|id| id.map(|id| AttemptId(u128::from_be_bytes(id)))).collect::<Result<_, _>>()?;
+    let shop = shop::Loaded { sessions, sales, unchecked, cursor: cursor.unwrap_or_default() };
+    Ok(Loaded { shop, last_wall: wall.map(Wall) })
 }
 
 /// The sale that a ticket of a till means now.

@@ -73,6 +73,7 @@ CREATE TABLE attempts (
     CHECK (doubt_boot IS NULL OR state IN ('intent', 'open'))
 ) STRICT;
 CREATE INDEX attempts_of_sale ON attempts (sale);
+CREATE INDEX attempts_unchecked ON attempts (no) WHERE checked = 0;
 
 CREATE TABLE refunds (
     no             INTEGER PRIMARY KEY,

@@ -158,19 +158,33 @@ impl Tills {
         }
     }
 
-    /// How the lines are doing, by till number.
+    /// A way to see how the lines are doing, from any thread.
+    pub fn status_reader(&self) -> StatusReader {
+        let one = |(number, till): (&TillNumber, &Till)| {
+            (*number, till.label.clone(), till.port.clone(), Arc::clone(&till.gauges))
+        };
+        StatusReader(self.0.iter().map(one).collect())
+    }
+}
+
+/// How the lines are doing.
+#[derive(Clone, Debug)]
+pub struct StatusReader(Vec<(TillNumber, String, PathBuf, Arc<Gauges>)>);
+
+impl StatusReader {
+    /// Each till's line now, by till number.
     pub fn status(&self) -> Vec<TillStatus> {
-        let one = |(number, till): (&TillNumber, &Till)| TillStatus {
+        let one = |(number, label, port, gauges): &(TillNumber, String, PathBuf, Arc<Gauges>)| TillStatus {
             number: *number,
-            label: till.label.clone(),
-            port: till.port.clone(),
-            online: till.gauges.online.load(Ordering::Relaxed),
-            junk_bytes: till.gauges.junk_bytes.load(Ordering::Relaxed),
-            bad_frames: till.gauges.bad_frames.load(Ordering::Relaxed),
-            repeats_sent: till.gauges.repeats_sent.load(Ordering::Relaxed),
-            repeats_heard: till.gauges.repeats_heard.load(Ordering::Relaxed),
-            writes_dropped: till.gauges.writes_dropped.load(Ordering::Relaxed),
-            reopened: till.gauges.reopened.load(Ordering::Relaxed),
+            label: label.clone(),
+            port: port.clone(),
+            online: gauges.online.load(Ordering::Relaxed),
+            junk_bytes: gauges.junk_bytes.load(Ordering::Relaxed),
+            bad_frames: gauges.bad_frames.load(Ordering::Relaxed),
+            repeats_sent: gauges.repeats_sent.load(Ordering::Relaxed),
+            repeats_heard: gauges.repeats_heard.load(Ordering::Relaxed),
+            writes_dropped: gauges.writes_dropped.load(Ordering::Relaxed),
+            reopened: gauges.reopened.load(Ordering::Relaxed),
         };
         self.0.iter().map(one).collect()
     }
