@@ -129,7 +129,7 @@ impl fmt::Display for SandboxError {
                 write!(f, "cannot use the database {}: {source}; move it away to begin anew", file.display())
             }
             SandboxError::Certificate(source) => {
-                write!(f, "certificates cannot be used: {source}; make them again with --make-certificates")
+                write!(f, "certificates cannot be used: {source}; delete them and start with --make-certificates")
             }
             SandboxError::Listen { address, source } => {
                 write!(f, "cannot listen at {address}: {source}; choose another address")
@@ -243,7 +243,7 @@ async fn serve_pages(listener: TcpListener, pages: axum::Router) {
     listen::accept(listener, closings, serve).await;
 }
 
-/// `tillgate sandbox`
+/// Runs a payment platform to try things on; no real money
 #[derive(Args, Clone, Debug)]
 pub struct SandboxArgs {
     /// Where the sandbox keeps its books and certificates
