@@ -1,6 +1,7 @@
 //! The trusted channel: HTTP over TLS 1.3 with certificates on both sides and the platform's key pinned. Knows nothing
 //! of payments.
 
+use crate::shop::time::Wall;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
@@ -197,6 +198,55 @@ async fn exchange(
 /// Whether certificate and key belong together.
 pub fn check_pair(certificate_file: &Path, key_file: &Path) -> Result<(), ChannelError> {
     pair(certificate_file, key_file, &provider()).map(|_| ())
+}
+
+/// When the time of the first certificate in this file is over (RFC 5280, section 4.1.2.5).
+pub fn certificate_ends(certificate_file: &Path) -> Result<Wall, ChannelError> {
+    let chain = certificates(certificate_file)?;
+    let end = chain.first().and_then(|certificate| not_after(certificate));
+    end.ok_or_else(|| bad_file(certificate_file, "a certificate", "its end cannot be read"))
+}
+
+/// Certificate { tbs { [0] version, serial, algorithm, issuer, validity { from, until } .. } .. }
+fn not_after(certificate: &[u8]) -> Option<Wall> {
+    let tbs = der(der(certificate)?.content)?.content;
+    let first = der(tbs)?;
+    let serial = if first.tag == 0xa0 { der(first.rest)? } else { first };
+    let issuer = der(der(serial.rest)?.rest)?;
+    let validity = der(issuer.rest)?;
+    let until = der(der(validity.content)?.rest)?;
+    let digits = std::str::from_utf8(until.content).ok()?.strip_suffix('Z')?;
+    let digits = match (until.tag, digits.get(..2)?.parse::<u8>().ok()?) {
+        (0x17, 50..) => format!("19{digits}"),
+        (0x17, _) => format!("20{digits}"),
+        (0x18, _) => digits.to_owned(),
+        _ => return None,
+    };
+    let (date, time) = digits.split_at_checked(8)?;
+    let at: jiff::Timestamp = format!("{date}T{time}Z").parse().ok()?;
+    Some(Wall(at.as_millisecond()))
+}
+
+struct Der<'a> {
+    tag: u8,
+    content: &'a [u8],
+    rest: &'a [u8],
+}
+
+/// The first element (X.690, lengths of at most four bytes).
+fn der(bytes: &[u8]) -> Option<Der<'_>> {
+    let (&tag, after) = bytes.split_first()?;
+    let (&short, after) = after.split_first()?;
+    let (length, after) = match short {
+        0..=0x7f => (usize::from(short), after),
+        0x81..=0x84 => {
+            let (long, after) = after.split_at_checked(usize::from(short & 0x7f))?;
+            (long.iter().try_fold(0_usize, |n, byte| n.checked_mul(256)?.checked_add(usize::from(*byte)))?, after)
+        }
+        _ => return None,
+    };
+    let (content, rest) = after.split_at_checked(length)?;
+    Some(Der { tag, content, rest })
 }
 
 fn provider() -> CryptoProvider {

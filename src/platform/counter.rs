@@ -382,6 +382,14 @@ struct ProblemWire {
     code: String,
 }
 
+/// Who closed a payment is no reason for people; why it failed is.
+fn reason_of_end(code: &str) -> Option<Reason> {
+    match code {
+        "customer" | "shop" | "time" => None,
+        why => Some(reason(why)),
+    }
+}
+
 /// Codes that this program does not know are *other*: the protocol may get new ones.
 fn reason(code: &str) -> Reason {
     match code {
@@ -413,7 +421,7 @@ impl TryFrom<PaymentWire> for Payment {
             id: wire.id.parse().map_err(|_| "an id that is none")?,
             version: wire.version,
             status,
-            reason: wire.reason.as_deref().map(reason),
+            reason: wire.reason.as_deref().and_then(reason_of_end),
             tries: wire.tries,
             last_failure,
             amount: wire.amount.amount()?,

@@ -3,7 +3,8 @@
 
 use super::books::{ACCOUNTS, Books, BooksError};
 use super::fault::Fault;
-use super::payment::{Book, Payment};
+use super::payment::Book;
+use super::rows::Payment;
 use super::wire;
 use askama::Template;
 use axum::Router;

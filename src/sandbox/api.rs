@@ -5,7 +5,8 @@ use super::SandboxError;
 use super::authority::Certificates;
 use super::books::{Books, BooksError, Times, now_ms};
 use super::fault::{Fault, FaultKind, FaultyCall};
-use super::payment::{Created, Found, Given, Payment};
+use super::payment::{Created, Found, Given};
+use super::rows::{Payment, Status};
 use super::wire::{self, CancelBody, CreateBody, RefundBody, WAIT_MAX_SECS};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -301,7 +302,7 @@ async fn cancel(api: &Api, id: String, body: &[u8]) -> Result<Reply, BooksError>
     Ok(match api.books.run(move |book| book.cancel(&asked, refund.as_deref())).await? {
         Found::Payment(payment) => {
             let mut body = as_json(api, &payment);
-            if let (super::payment::Status::Paid, Some(members)) = (payment.status, body.as_object_mut()) {
+            if let (Status::Paid, Some(members)) = (payment.status, body.as_object_mut()) {
                 members.insert("code".to_owned(), Value::from("already_paid"));
             }
             (StatusCode::OK, body)

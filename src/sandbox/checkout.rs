@@ -1,7 +1,8 @@
 //! The sandbox's hosted checkout: the page on which a customer signs in and pays. Works without scripts.
 
 use super::books::{Books, BooksError, random};
-use super::payment::{Payment, Status, TRIES_MAX};
+use super::payment::TRIES_MAX;
+use super::rows::{Payment, Status};
 use askama::Template;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Form, Path, State};

@@ -9,6 +9,7 @@ mod checkout;
 mod fault;
 mod listen;
 mod payment;
+mod rows;
 mod wire;
 
 pub use books::{ACCOUNTS, BookLine, PASSWORD, Times, books};
@@ -128,7 +129,7 @@ impl fmt::Display for SandboxError {
                 write!(f, "cannot use the database {}: {source}; move it away to begin anew", file.display())
             }
             SandboxError::Certificate(source) => {
-                write!(f, "certificates cannot be used: {source}; make them again with --make-certificates")
+                write!(f, "certificates cannot be used: {source}; delete them and start with --make-certificates")
             }
             SandboxError::Listen { address, source } => {
                 write!(f, "cannot listen at {address}: {source}; choose another address")
@@ -242,7 +243,7 @@ async fn serve_pages(listener: TcpListener, pages: axum::Router) {
     listen::accept(listener, closings, serve).await;
 }
 
-/// `tillgate sandbox`
+/// Runs a payment platform to try things on; no real money
 #[derive(Args, Clone, Debug)]
 pub struct SandboxArgs {
     /// Where the sandbox keeps its books and certificates
@@ -254,6 +255,9 @@ pub struct SandboxArgs {
     /// Where customers pay
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7080")]
     pub public: SocketAddr,
+    /// What checkout links begin with, if phones reach the sandbox at another address than --public
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<String>,
     /// Where the admin page is; it has no sign-in, so keep it on loopback
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7081")]
     pub admin: SocketAddr,
@@ -279,6 +283,7 @@ pub fn run(args: SandboxArgs) -> Result<(), SandboxError> {
         api_listen: args.api,
         public_listen: args.public,
         admin_listen: args.admin,
+        public_url: args.public_url,
         ..SandboxSettings::within(&args.dir, certificates.clone())
     };
     runtime.block_on(async {

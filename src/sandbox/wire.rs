@@ -1,7 +1,8 @@
 //! The Counter Payment Protocol as the sandbox reads and writes it. Written a second time on purpose, from the document
 //! alone: what both sides understand alike is then what the document says.
 
-use super::payment::{AMOUNT_MAX, Payment, Refund};
+use super::payment::AMOUNT_MAX;
+use super::rows::{Payment, Refund};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Value, json};
