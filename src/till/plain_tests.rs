@@ -5,6 +5,7 @@ use super::*;
 use crate::shop::effect::{CancelledWhy, Outcome};
 use crate::shop::event::{NoSales, Reason};
 use crate::shop::id::AttemptId;
+use crate::shop::money::Amount;
 use crate::shop::sale::Code;
 use crate::shop::time::Wall;
 use jiff::tz::TimeZone;
@@ -44,6 +45,26 @@ fn the_example_in_the_document_is_what_the_driver_says_to_the_byte() {
         "{done}"
     );
     assert!(done.ends_with("[Taken { sale: SaleId(51ab0000..) }];"), "{done}");
+}
+
+#[test]
+fn the_times_and_limits_in_the_document_are_those_of_the_driver() {
+    for line in [
+        format!("| `ACK_WAIT` | {} s |", ACK_WAIT_MS / 1_000),
+        format!("| `REPEATS` | {REPEATS} |"),
+        format!("| `RESULT_REPEATS` | {RESULT_REPEATS} |"),
+        format!("| `REPEAT_WINDOW` | {} s |", REPEAT_WINDOW_MS / 1_000),
+        format!("| `ANSWER_WAIT` | {} s |", super::super::player::ANSWER_WAIT.as_secs()),
+        format!("| `PING_AFTER` | {} s |", super::super::player::PING_AFTER.as_secs()),
+        format!("| `GRACE` | {} s |", super::super::player::GRACE.as_secs()),
+        format!("| `LATER` | 1 to {LATER_SECS_MAX} s |"),
+        format!("| patience | 0 to {PATIENCE_SECS_MAX} |"),
+        format!("A frame has at most **{FRAME_BYTES_MAX} bytes**"),
+        format!("count from 0 to {ID_MAX} "),
+        format!("than {WAITING_MAX} frames"),
+    ] {
+        assert!(DOCUMENT.contains(&line), "{line}");
+    }
 }
 
 /// What the shop says at each point of the document's example.
