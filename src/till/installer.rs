@@ -1,6 +1,6 @@
 //! `tillgate till`: a till for installers, to try a cable. Plays the till's side and prints what a till would show.
 
-use super::player::{Ended, Outcome, PlayError, Player, PlayerSettings, Shown, TillResult};
+use super::player::{Ended, Last, Outcome, PlayError, Player, PlayerSettings, Shown, TillResult};
 use super::port::{Flow, LineSettings, Parity};
 use crate::shop::event::Ticket;
 use crate::shop::money::{Amount, Currency};
@@ -165,8 +165,12 @@ fn play(args: TillArgs) -> Result<u8, Failed> {
         What::Last { ticket: number, epoch } => {
             let asked = ticket(epoch, number).or(player.unfinished());
             match player.last(asked, show)? {
-                Some(result) => code_of(&result),
-                None => {
+                Last::Result(result) => code_of(&result),
+                Last::UnderWay => {
+                    println!("the sale is under way: ask again");
+                    EXIT_NO_ANSWER
+                }
+                Last::Nothing => {
                     println!("no result");
                     EXIT_NOT_PAID
                 }
@@ -229,6 +233,10 @@ fn print(shown: &Shown) {
 fn ended(ended: &Ended) -> u8 {
     match ended {
         Ended::Result(result) => code_of(result),
+        Ended::NeverBegan => {
+            println!("the sale never began");
+            EXIT_NOT_PAID
+        }
         Ended::Refused { reason, text } => {
             println!("refused: {text} ({reason})");
             EXIT_NOT_PAID

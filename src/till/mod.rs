@@ -10,6 +10,8 @@ mod player_frames;
 mod player_memory;
 pub mod port;
 pub mod receipt;
+mod request;
+pub mod shown;
 pub mod words;
 
 pub use installer::{TillArgs, run};

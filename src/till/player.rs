@@ -5,6 +5,7 @@ use super::plain::{ACK_WAIT_MS, ID_MAX, REPEAT_WINDOW_MS, REPEATS};
 use super::player_frames::{BoxFrame, fields_of};
 use super::player_memory::Memory;
 use super::port::{LineSettings, open, write_all};
+pub use super::shown::{Answer, Ended, Last, Outcome, PlayError, Show, Shown, Sums, TillResult};
 use crate::shop::event::Ticket;
 use crate::shop::money::Amount;
 use serialport::{SerialPort, TTYPort};
@@ -13,8 +14,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{fmt, thread};
 
 /// How long the till waits for the answer to an acknowledged request before it asks again.
 pub const ANSWER_WAIT: Duration = Duration::from_secs(5);
@@ -27,168 +28,6 @@ pub const GRACE: Duration = Duration::from_secs(5);
 /// How often a line that hung up is opened again, and an abort from another thread is looked for.
 const REOPEN_EVERY: Duration = Duration::from_millis(200);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-
-/// How a till shows and prints. Called in the order in which things happen, a result before the till answers it.
-pub type Show<'a> = &'a mut dyn FnMut(&Shown);
-
-/// What the till shows to the cashier.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Shown {
-    /// The request was taken; the customer's phone shows this code too.
-    Accepted {
-        /// The matching code.
-        code: String,
-    },
-    /// How the sale goes on.
-    Progress {
-        /// The protocol's word.
-        step: String,
-        /// The same for people.
-        text: String,
-    },
-    /// A try failed; the sale goes on.
-    Failed {
-        /// Which try, from 1.
-        try_no: u32,
-        /// The protocol's word.
-        reason: String,
-        /// Whether a new attempt has begun.
-        new_attempt: bool,
-        /// The same for people.
-        text: String,
-    },
-    /// The abort was taken, a result follows.
-    Aborting,
-    /// There is nothing to abort, or it is decided already.
-    NothingToAbort,
-    /// The box does not answer. The sale goes on; the line is tried again.
-    LineSilent,
-    /// A result, of the sale under way or of another: print its lines.
-    Result(TillResult),
-}
-
-/// How a sale ended, as the box says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Paid.
-    Approved,
-    /// Paid and given back in full: the goods do not leave.
-    Returned,
-    /// Not paid.
-    Declined,
-    /// Not paid: ended by till, clock or power cut.
-    Cancelled,
-    /// Not paid: nobody confirmed.
-    Lapsed,
-}
-
-/// A result frame.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TillResult {
-    /// Of this sale; `None` if it had no ticket.
-    pub ticket: Option<Ticket>,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// The protocol's word for why.
-    pub reason: String,
-    /// Its amount.
-    pub amount: Amount,
-    /// Minor units given back since.
-    pub given_back_minor: u64,
-    /// The payment's name at the platform.
-    pub payment: Option<String>,
-    /// The matching code.
-    pub code: String,
-    /// Failed tries over the whole sale.
-    pub failed_tries: u32,
-    /// How it ended, for the cashier.
-    pub text: String,
-    /// The receipt.
-    pub lines: Vec<String>,
-}
-
-/// What the till answers to a result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// Put away: the commit point.
-    Taken,
-    /// Tell me again after so many seconds (1 to 60).
-    Later(u64),
-    /// The goods do not leave: give the money back.
-    Rejected,
-}
-
-/// How a request for a sale ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// With a result.
-    Result(TillResult),
-    /// It was refused, nothing was begun.
-    Refused {
-        /// The protocol's word.
-        reason: String,
-        /// The same for people.
-        text: String,
-    },
-}
-
-/// Sums as the box says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sums {
-    /// Of which epoch; `None`: of all.
-    pub epoch: Option<u32>,
-    /// Sales approved.
-    pub approved: u64,
-    /// Their sum.
-    pub approved_sum: Amount,
-    /// What was given back of it.
-    pub given_back: Amount,
-    /// Sales that ended without payment.
-    pub unpaid: u64,
-}
-
-/// Why a till learns nothing.
-#[derive(Debug)]
-pub enum PlayError {
-    /// Nothing answers: check cable, port, protocol and line settings.
-    Silent,
-    /// The box heard the sale but its result did not come: ask for the last result; until then it is *unknown*.
-    Unknown(Ticket),
-    /// The box does not understand a request: correct it.
-    NotUnderstood(String),
-    /// The port cannot be used: check its name and rights, and that no other program has it.
-    Port(io::Error),
-    /// The state file cannot be read or written: correct its place or rights.
-    Memory(io::Error),
-}
-
-impl fmt::Display for PlayError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            PlayError::Silent => f.write_str(
-                "no answer from the box: check the cable (crossed?), the port, that the box runs and has this till on \
-                 that port with protocol plain, and that baud rate, data bits and parity are the same on both sides",
-            ),
-            PlayError::Unknown(_) => {
-                f.write_str("the result did not come: it is not known whether this sale is paid; ask with `last`")
-            }
-            PlayError::NotUnderstood(why) => write!(f, "the box does not understand the request: wrong {why}"),
-            PlayError::Port(e) => {
-                write!(f, "port cannot be used: {e}; check its name, its rights and that no other program has it")
-            }
-            PlayError::Memory(e) => write!(f, "state file cannot be used: {e}; check its place and rights"),
-        }
-    }
-}
-
-impl std::error::Error for PlayError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            PlayError::Port(e) | PlayError::Memory(e) => Some(e),
-            PlayError::Silent | PlayError::Unknown(_) | PlayError::NotUnderstood(_) => None,
-        }
-    }
-}
 
 /// What a player is made with.
 #[derive(Clone, Debug)]
@@ -304,7 +143,7 @@ impl Player {
             return Ok(None);
         }
         let until = Instant::now().checked_add(PING_AFTER);
-        while let Some(frame) = self.next(until, show)? {
+        while let Some(frame) = self.read_frame(until, show)? {
             if let BoxFrame::Result(result) = frame {
                 return Ok(Some(result));
             }
@@ -312,10 +151,13 @@ impl Player {
         Ok(None)
     }
 
-    /// Asks for the last result, or that of a ticket. `None`: there is none (yet).
-    pub fn last(&mut self, ticket: Option<Ticket>, show: Show) -> Result<Option<TillResult>, PlayError> {
-        let body = format!("LAST|{}", fields_of(ticket));
-        self.ask(&body, show, |frame| frame.last_answer(ticket))
+    /// Asks for the last result, or that of a ticket.
+    pub fn last(&mut self, ticket: Option<Ticket>, show: Show) -> Result<Last, PlayError> {
+        let last = self.ask(&format!("LAST|{}", fields_of(ticket)), show, |frame| frame.last_answer(ticket))?;
+        if let (Last::Nothing, Some(ticket)) = (&last, ticket) {
+            self.memory.finish(ticket).map_err(PlayError::Memory)?;
+        }
+        Ok(last)
     }
 
     /// Asks whether a sale would be possible now; else the word and the text why not.
@@ -333,7 +175,7 @@ impl Player {
     pub fn listen(&mut self, time: Duration, show: Show) -> Result<(), PlayError> {
         let until = Instant::now().checked_add(time);
         while until.is_some_and(|u| Instant::now() < u) {
-            self.next(until, show)?;
+            self.read_frame(until, show)?;
         }
         Ok(())
     }
@@ -341,7 +183,11 @@ impl Player {
     fn sale(&mut self, body: &str, ticket: Ticket, patience: Duration, show: Show) -> Result<Ended, PlayError> {
         self.abort.store(false, Ordering::SeqCst);
         let end = Instant::now().checked_add(patience.saturating_add(GRACE));
-        self.request(body, show)?;
+        let begun = self.request(body, show);
+        if let Err(PlayError::NotUnderstood(_)) = begun {
+            self.memory.finish(ticket).map_err(PlayError::Memory)?;
+        }
+        begun?;
         let mut waits = Waits { accepted: false, asks: 1, quiet_since: Instant::now() };
         loop {
             let until = waits.until().min(end);
@@ -369,8 +215,9 @@ impl Player {
             }
         }
         match self.last(Some(ticket), show) {
-            Ok(Some(result)) => Ok(Ended::Result(result)),
-            Ok(None) | Err(PlayError::Silent) => Err(PlayError::Unknown(ticket)),
+            Ok(Last::Result(result)) => Ok(Ended::Result(result)),
+            Ok(Last::Nothing) => Ok(Ended::NeverBegan),
+            Ok(Last::UnderWay) | Err(PlayError::Silent) => Err(PlayError::Unknown(ticket)),
             Err(e) => Err(e),
         }
     }
@@ -385,7 +232,8 @@ impl Player {
         let mine = |t: Option<Ticket>| t == Some(ticket);
         match frame {
             BoxFrame::Result(result) if mine(result.ticket) => return Ok(Some(Ended::Result(result))),
-            BoxFrame::Refuse(t, reason, text) if mine(t) => {
+            // Once accepted, only a result ends a sale.
+            BoxFrame::Refuse(t, reason, text) if mine(t) && !waits.accepted => {
                 self.memory.finish(ticket).map_err(PlayError::Memory)?;
                 return Ok(Some(Ended::Refused { reason, text }));
             }
@@ -422,7 +270,7 @@ impl Player {
         for _ in 0..ASKS_MAX {
             self.request(body, show)?;
             let until = Instant::now().checked_add(ANSWER_WAIT);
-            while let Some(frame) = self.next(until, show)? {
+            while let Some(frame) = self.read_frame(until, show)? {
                 if let Some(answer) = wanted(frame) {
                     return Ok(answer);
                 }
@@ -442,7 +290,7 @@ impl Player {
         }
     }
 
-    /// Sends a request until it is acknowledged. What else comes meanwhile is kept for [`Player::next`].
+    /// Sends a request until it is acknowledged. What else comes meanwhile is kept for the next reading.
     fn request(&mut self, body: &str, show: Show) -> Result<(), PlayError> {
         self.reopened = false;
         let id = self.next_id;
@@ -474,7 +322,7 @@ impl Player {
         answer
     }
 
-    /// The next frame of the box. `None`: the time is over, the abort key was pressed, or the line was opened again.
+    /// The next frame of the box in a sale. `None`: the time is over, the abort key was pressed, or the line was opened again.
     fn next(&mut self, until: Option<Instant>, show: Show) -> Result<Option<BoxFrame>, PlayError> {
         loop {
             let look = Instant::now().checked_add(LOOK_EVERY);

@@ -1,7 +1,7 @@
 //! What a till understands of the box's frames. The other side of `plain.rs`, written from the document alone.
 
 use super::frame::number;
-use super::player::{Outcome, Shown, Sums, TillResult};
+use super::shown::{Last, Outcome, Shown, Sums, TillResult};
 use crate::shop::event::Ticket;
 use crate::shop::money::{Amount, Currency};
 
@@ -72,12 +72,21 @@ impl BoxFrame {
         }
     }
 
-    /// The result asked for or that there is none, if this answers that.
-    pub(super) fn last_answer(self, ticket: Option<Ticket>) -> Option<Option<TillResult>> {
-        if let BoxFrame::Result(result) = self {
-            return (ticket.is_none() || result.ticket == ticket).then_some(Some(result));
+    /// What became of the sale asked about, if this answers that.
+    pub(super) fn last_answer(self, ticket: Option<Ticket>) -> Option<Last> {
+        let mine = |t: Option<Ticket>| ticket.is_none() || t == ticket;
+        match self {
+            BoxFrame::Result(result) => mine(result.ticket).then_some(Last::Result(result)),
+            BoxFrame::NoResult(t) => (t == ticket).then_some(Last::Nothing),
+            BoxFrame::Accept(t, _) | BoxFrame::Progress(t, _) => mine(t).then_some(Last::UnderWay),
+            BoxFrame::Ack(_)
+            | BoxFrame::Bad(..)
+            | BoxFrame::Refuse(..)
+            | BoxFrame::Aborting(_)
+            | BoxFrame::NoAbort(_)
+            | BoxFrame::State(..)
+            | BoxFrame::Sums(_) => None,
         }
-        matches!(self, BoxFrame::NoResult(_) | BoxFrame::Accept(..)).then_some(None)
     }
 
     /// Whether a sale is possible, if this answers that.

@@ -129,7 +129,7 @@ pub fn write_all(port: &mut TTYPort, bytes: &[u8]) -> io::Result<()> {
     let mut left = bytes;
     while let Some((first, rest)) = left.split_first() {
         match port.write(std::slice::from_ref(first)) {
-            Ok(0) => {}
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(_) => left = rest,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => {
@@ -231,6 +231,8 @@ impl Line {
     /// Opens the port and starts its reader.
     fn connect(&self, opened: u64) -> io::Result<TTYPort> {
         let port = open(&self.path, &self.settings)?;
+        // What was said before anybody listened is stale; a till that still wants it says it again.
+        port.clear(ClearBuffer::Input)?;
         let mut reading = port.try_clone_native()?;
         let wake = self.wake.clone();
         thread::Builder::new().name(format!("till-{}-read", self.till)).spawn(move || {
