@@ -1,6 +1,6 @@
 //! The books as people read them, on a connection of their own that cannot write. Never holds the writer up.
 
-use super::row::{Cells, ReadError};
+use super::cells::{Cells, ReadError};
 use super::schema::{OpenError, open_reader};
 use crate::shop::effect::{Outcome, Totals};
 use crate::shop::event::{Ticket, TillNumber};

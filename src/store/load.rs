@@ -1,6 +1,6 @@
 //! Reading sales whole, for the ring and for the checks at the start. Writes nothing.
 
-use super::row::{Cells, ReadError};
+use super::cells::{Cells, ReadError};
 use crate::shop;
 use crate::shop::event::{Ticket, TillNumber};
 use crate::shop::id::{AttemptId, SaleId};

@@ -5,6 +5,7 @@
 
 mod backup;
 mod books;
+mod cells;
 mod disk;
 mod journal;
 mod load;

@@ -1,8 +1,9 @@
 //! Proving that the books were not changed: the journal's chain, and the rows against their copies in it. Mends nothing.
 
+use super::cells::ReadError;
 use super::journal::{Hash, chain, hex, row_body, row_id};
 use super::load::load;
-use super::row::{ATTEMPTS, REFUNDS, ReadError, SALES, TICKETS, Table};
+use super::row::{ATTEMPTS, REFUNDS, SALES, TICKETS, Table};
 use super::schema::{OpenError, open_reader};
 use super::writer::Head;
 use crate::shop::sale::{Sale, SaleState};

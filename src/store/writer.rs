@@ -1,8 +1,9 @@
 //! The one writer: commits records with their journal rows, and recalls sales for the ring. Does no effect.
 
+use super::cells::ReadError;
 use super::journal::{Entry, FIRST, Hash, chain};
 use super::load::{self, Loaded};
-use super::row::{ATTEMPTS, REFUNDS, ReadError, Row, SALES, SESSIONS, TICKETS, Table};
+use super::row::{ATTEMPTS, REFUNDS, Row, SALES, SESSIONS, TICKETS, Table};
 use super::schema::{MIGRATIONS, OpenError, Synchronous, lock, open_writer};
 use super::verify::check_at_start;
 use crate::shop::effect::Record;

@@ -1,0 +1,250 @@
+//! Rows of the store as sales, attempts, refunds and sessions again; what was never written is an error. Runs no statement.
+
+use super::words::{Word, closed_from, declined_from};
+use crate::shop::attempt::{
+    Attempt, AttemptState, Link, NeedsPerson, NeedsPersonWhy, Refund, RefundState, RefundWhy, Since, TryFailure,
+};
+use crate::shop::event::{Reason, Ticket, TillNumber};
+use crate::shop::id::{AttemptId, RefundId, SaleId, SessionId};
+use crate::shop::money::{Amount, Currency};
+use crate::shop::pairing::Pairing;
+use crate::shop::sale::{AbortWhy, Code, Sale, SaleState, Telling};
+use crate::shop::session::{Place, Session};
+use crate::shop::time::{BootId, Mono, Now, Wall};
+use rusqlite::types::FromSql;
+
+/// A row that says something no record can have said: it was changed from outside, or the file is damaged.
+#[derive(Debug)]
+pub(super) enum ReadError {
+    /// SQLite could not read it.
+    Sql(rusqlite::Error),
+    /// This column makes no sense.
+    Column(&'static str),
+}
+
+impl From<rusqlite::Error> for ReadError {
+    fn from(error: rusqlite::Error) -> Self {
+        ReadError::Sql(error)
+    }
+}
+
+impl std::fmt::Display for ReadError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ReadError::Sql(error) => error.fmt(f),
+            ReadError::Column(name) => write!(f, "column `{name}` holds what was never written there"),
+        }
+    }
+}
+
+/// A row on its way back.
+#[derive(Clone, Copy)]
+pub(super) struct Cells<'a>(pub(super) &'a rusqlite::Row<'a>);
+
+impl Cells<'_> {
+    fn get<T: FromSql>(self, column: &'static str) -> Result<T, ReadError> {
+        use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
+        self.0.get(column).map_err(|error| {
+            let odd =
+                matches!(error, FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..));
+            if odd { ReadError::Column(column) } else { ReadError::Sql(error) }
+        })
+    }
+
+    fn id_if_any(self, column: &'static str) -> Result<Option<u128>, ReadError> {
+        self.get::<Option<[u8; 16]>>(column).map(|bytes| bytes.map(u128::from_be_bytes))
+    }
+
+    fn id(self, column: &'static str) -> Result<u128, ReadError> {
+        self.id_if_any(column)?.ok_or(ReadError::Column(column))
+    }
+
+    fn mono_if_any(self, column: &'static str) -> Result<Option<Mono>, ReadError> {
+        self.get::<Option<i64>>(column).map(|bits| bits.map(|b| Mono(b.cast_unsigned())))
+    }
+
+    fn mono(self, column: &'static str) -> Result<Mono, ReadError> {
+        self.mono_if_any(column)?.ok_or(ReadError::Column(column))
+    }
+
+    fn bits(self, column: &'static str) -> Result<u64, ReadError> {
+        self.get::<i64>(column).map(i64::cast_unsigned)
+    }
+
+    fn wall(self, column: &'static str) -> Result<Option<Wall>, ReadError> {
+        self.get::<Option<i64>>(column).map(|ms| ms.map(Wall))
+    }
+
+    fn word_if_any<W: Word>(self, column: &'static str) -> Result<Option<W>, ReadError> {
+        match self.get::<Option<String>>(column)? {
+            None => Ok(None),
+            Some(word) => W::from_word(&word).map(Some).ok_or(ReadError::Column(column)),
+        }
+    }
+
+    fn word<W: Word>(self, column: &'static str) -> Result<W, ReadError> {
+        self.word_if_any(column)?.ok_or(ReadError::Column(column))
+    }
+
+    fn till(self, column: &'static str) -> Result<TillNumber, ReadError> {
+        TillNumber::new(self.get(column)?).ok_or(ReadError::Column(column))
+    }
+
+    fn amount(self) -> Result<Amount, ReadError> {
+        let code: String = self.get("currency")?;
+        let currency = Currency::from_code(&code).ok_or(ReadError::Column("currency"))?;
+        Amount::from_minor(self.bits("minor")?, currency).map_err(|_| ReadError::Column("minor"))
+    }
+
+    fn doubt(self) -> Result<Option<Since>, ReadError> {
+        let Some(boot) = self.id_if_any("doubt_boot")? else { return Ok(None) };
+        Ok(Some(Now { boot: BootId(boot), mono: self.mono("doubt_since")?, wall: self.wall("doubt_at")? }))
+    }
+
+    fn needs_person(self) -> Result<Option<NeedsPerson>, ReadError> {
+        let Some(why) = self.word_if_any::<NeedsPersonWhy>("person_why")? else { return Ok(None) };
+        Ok(Some(NeedsPerson { why, since: self.wall("person_at")? }))
+    }
+
+    fn telling(self) -> Result<Telling, ReadError> {
+        let word: String = self.get("telling")?;
+        match word.as_str() {
+            "telling" => Ok(Telling::Telling),
+            "take-later" => Ok(Telling::TakeLater { at: self.mono("tell_at")?, times: self.get("tell_times")? }),
+            "taken" => Ok(Telling::Taken),
+            "rejected" => Ok(Telling::Rejected),
+            "unheard" => Ok(Telling::Unheard { refund_at: self.mono_if_any("tell_at")? }),
+            "no-channel" => Ok(Telling::NoChannel),
+            _ => Err(ReadError::Column("telling")),
+        }
+    }
+
+    /// How a sale stands.
+    pub(super) fn sale_state(self) -> Result<SaleState, ReadError> {
+        let word: String = self.get("state")?;
+        match word.as_str() {
+            "waiting" => Ok(SaleState::Waiting),
+            "offered" => Ok(SaleState::Offered { session: SessionId(self.id("session")?), until: self.mono("until")? }),
+            "paying" => {
+                Ok(SaleState::Paying { session: SessionId(self.id("session")?), back_by: self.mono_if_any("until")? })
+            }
+            "aborting" => Ok(SaleState::Aborting {
+                session: SessionId(self.id("session")?),
+                why: self.word::<AbortWhy>("why")?,
+                until: self.mono("until")?,
+            }),
+            "approved" => Ok(SaleState::Approved { attempt: AttemptId(self.id("attempt")?), telling: self.telling()? }),
+            "declined" => {
+                let why: String = self.get("why")?;
+                let why = declined_from(&why, self.word_if_any("reason")?).ok_or(ReadError::Column("why"))?;
+                Ok(SaleState::Declined { why, telling: self.telling()? })
+            }
+            "cancelled" => Ok(SaleState::Cancelled { why: self.word("why")?, telling: self.telling()? }),
+            "lapsed" => Ok(SaleState::Lapsed { telling: self.telling()? }),
+            _ => Err(ReadError::Column("state")),
+        }
+    }
+
+    /// A sale, its attempts and refunds still missing.
+    pub(super) fn sale(self) -> Result<Sale, ReadError> {
+        let ticket = match self.get::<Option<u32>>("ticket")? {
+            None => None,
+            Some(number) => Some(Ticket { epoch: self.get("ticket_epoch")?, number }),
+        };
+        let code: String = self.get("code")?;
+        Ok(Sale {
+            id: SaleId(self.id("id")?),
+            till: self.till("till")?,
+            ticket,
+            amount: self.amount()?,
+            code: Code::parse(&code).ok_or(ReadError::Column("code"))?,
+            asked_at: self.wall("asked_at")?,
+            ended_at: self.wall("ended_at")?,
+            boot: BootId(self.id("boot")?),
+            ends: self.mono("ends")?,
+            hears_result: self.get("hears_result")?,
+            state: self.sale_state()?,
+            attempts: Vec::new(),
+            refunds: Vec::new(),
+        })
+    }
+
+    /// An attempt.
+    pub(super) fn attempt(self) -> Result<Attempt, ReadError> {
+        let word: String = self.get("state")?;
+        let state = match word.as_str() {
+            "intent" => AttemptState::Intent { doubt: self.doubt()? },
+            "open" => {
+                let link: String = self.get("link")?;
+                let link = Link::new(&link).ok_or(ReadError::Column("link"))?;
+                AttemptState::Open { link, until: self.mono("until")?, doubt: self.doubt()? }
+            }
+            "paid" => AttemptState::Paid { at: self.wall("paid_at")?, right: self.get("paid_right")? },
+            "closed" => {
+                let why: String = self.get("why")?;
+                let why = closed_from(&why, self.word_if_any("reason")?).ok_or(ReadError::Column("why"))?;
+                AttemptState::Closed(why)
+            }
+            _ => return Err(ReadError::Column("state")),
+        };
+        let last_failure = match self.word_if_any::<Reason>("failure")? {
+            None => None,
+            Some(reason) => Some(TryFailure { reason, at: self.wall("failure_at")? }),
+        };
+        Ok(Attempt {
+            id: AttemptId(self.id("id")?),
+            number: self.get("number")?,
+            session: SessionId(self.id("session")?),
+            expires_in_secs: self.get("expires_secs")?,
+            state,
+            version: self.bits("version")?,
+            tries: self.get("tries")?,
+            last_failure,
+            paid_minor: self.bits("paid_minor")?,
+            checked: self.get("checked")?,
+            needs_person: self.needs_person()?,
+        })
+    }
+
+    /// A refund.
+    pub(super) fn refund(self) -> Result<Refund, ReadError> {
+        let word: String = self.get("state")?;
+        let state = match word.as_str() {
+            "intent" => RefundState::Intent { doubt: self.doubt()? },
+            "accepted" => RefundState::Accepted,
+            "done" => RefundState::Done,
+            "refused" => RefundState::Refused,
+            _ => return Err(ReadError::Column("state")),
+        };
+        Ok(Refund {
+            id: RefundId(self.id("id")?),
+            attempt: AttemptId(self.id("attempt")?),
+            amount: self.amount()?,
+            why: self.word::<RefundWhy>("why")?,
+            state,
+            needs_person: self.needs_person()?,
+        })
+    }
+
+    /// A visit.
+    pub(super) fn session(self) -> Result<Session, ReadError> {
+        let ip: String = self.get("ip")?;
+        let ip = ip.parse().map_err(|_| ReadError::Column("ip"))?;
+        let pairing = match self.get::<Option<u16>>("pair_till")? {
+            None => None,
+            Some(_) => Some(Pairing {
+                till: self.till("pair_till")?,
+                since: self.mono("pair_since")?,
+                until: self.mono("pair_until")?,
+            }),
+        };
+        Ok(Session {
+            id: SessionId(self.id("id")?),
+            place: Place { ip, mac: self.get("mac")? },
+            boot: BootId(self.id("boot")?),
+            until: self.mono("until")?,
+            pairing,
+            sale: self.id_if_any("sale")?.map(SaleId),
+        })
+    }
+}
