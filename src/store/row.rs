@@ -1,0 +1,608 @@
+//! Sales, attempts, refunds, tickets and sessions as rows of the store and back: which state fills which columns.
+//! Runs no statement.
+
+use super::words::{Word, closed_from, closed_words, declined_from, declined_words};
+use crate::shop::attempt::{
+    Attempt, AttemptState, Link, NeedsPerson, NeedsPersonWhy, Refund, RefundState, RefundWhy, Since, TryFailure,
+};
+use crate::shop::event::{Reason, Ticket, TillNumber};
+use crate::shop::id::{AttemptId, RefundId, SaleId, SessionId};
+use crate::shop::money::{Amount, Currency};
+use crate::shop::pairing::Pairing;
+use crate::shop::sale::{AbortWhy, Code, Sale, SaleState, Telling};
+use crate::shop::session::{Place, Session};
+use crate::shop::time::{BootId, Mono, Now, Wall};
+use rusqlite::types::{FromSql, Value};
+
+/// A table that holds the newest state of something, written whole each time.
+#[derive(Debug)]
+pub(super) struct Table {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// What its rows are called in the journal.
+    pub(super) kind: &'static str,
+    /// The columns that say which row it is.
+    pub(super) key: &'static [&'static str],
+    /// Columns that a row keeps for ever.
+    pub(super) fixed: &'static [&'static str],
+    /// All columns that are written, `seq` excepted.
+    pub(super) columns: &'static [&'static str],
+}
+
+/// The sales.
+pub(super) const SALES: Table = Table {
+    name: "sales",
+    kind: "sale",
+    key: &["id"],
+    fixed: &["till", "minor", "currency", "asked_at"],
+    columns: &[
+        "id",
+        "open",
+        "till",
+        "ticket_epoch",
+        "ticket",
+        "minor",
+        "currency",
+        "code",
+        "asked_at",
+        "ended_at",
+        "boot",
+        "ends",
+        "hears_result",
+        "state",
+        "session",
+        "until",
+        "why",
+        "reason",
+        "attempt",
+        "telling",
+        "tell_at",
+        "tell_times",
+    ],
+};
+
+/// The attempts.
+pub(super) const ATTEMPTS: Table = Table {
+    name: "attempts",
+    kind: "attempt",
+    key: &["id"],
+    fixed: &["sale", "number"],
+    columns: &[
+        "id",
+        "sale",
+        "number",
+        "session",
+        "expires_secs",
+        "state",
+        "link",
+        "until",
+        "doubt_boot",
+        "doubt_since",
+        "doubt_at",
+        "paid_at",
+        "paid_right",
+        "why",
+        "reason",
+        "version",
+        "tries",
+        "failure",
+        "failure_at",
+        "paid_minor",
+        "checked",
+        "person_why",
+        "person_at",
+    ],
+};
+
+/// The refunds.
+pub(super) const REFUNDS: Table = Table {
+    name: "refunds",
+    kind: "refund",
+    key: &["id"],
+    fixed: &["sale", "attempt", "minor", "currency"],
+    columns: &[
+        "id",
+        "sale",
+        "attempt",
+        "minor",
+        "currency",
+        "why",
+        "state",
+        "doubt_boot",
+        "doubt_since",
+        "doubt_at",
+        "person_why",
+        "person_at",
+    ],
+};
+
+/// The tickets.
+pub(super) const TICKETS: Table = Table {
+    name: "tickets",
+    kind: "ticket",
+    key: &["till", "epoch", "ticket"],
+    fixed: &[],
+    columns: &["till", "epoch", "ticket", "sale"],
+};
+
+/// The sessions.
+pub(super) const SESSIONS: Table = Table {
+    name: "sessions",
+    kind: "session",
+    key: &["id"],
+    fixed: &[],
+    columns: &["id", "ip", "mac", "boot", "until", "pair_till", "pair_since", "pair_until", "sale"],
+};
+
+/// A row that says something no record can have said: it was changed from outside, or the file is damaged.
+#[derive(Debug)]
+pub(super) enum ReadError {
+    /// SQLite could not read it.
+    Sql(rusqlite::Error),
+    /// This column makes no sense.
+    Column(&'static str),
+}
+
+impl From<rusqlite::Error> for ReadError {
+    fn from(error: rusqlite::Error) -> Self {
+        ReadError::Sql(error)
+    }
+}
+
+impl std::fmt::Display for ReadError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ReadError::Sql(error) => error.fmt(f),
+            ReadError::Column(name) => write!(f, "column `{name}` holds what was never written there"),
+        }
+    }
+}
+
+/// A row on its way to its table: one value for each of `Table::columns`.
+#[derive(Debug)]
+pub(super) struct Row {
+    /// Where it goes.
+    pub(super) table: &'static Table,
+    /// Its values, in the order of the table's columns.
+    pub(super) values: Vec<Value>,
+}
+
+impl Row {
+    fn new(table: &'static Table) -> Row {
+        Row { table, values: vec![Value::Null; table.columns.len()] }
+    }
+
+    fn put(&mut self, column: &str, value: impl Into<Value>) {
+        let at = self.table.columns.iter().position(|c| *c == column);
+        debug_assert!(at.is_some(), "{} has no column {column}", self.table.name);
+        if let Some(cell) = at.and_then(|at| self.values.get_mut(at)) {
+            *cell = value.into();
+        }
+    }
+
+    fn put_id(&mut self, column: &str, id: u128) {
+        self.put(column, id.to_be_bytes().to_vec());
+    }
+
+    fn put_word(&mut self, column: &str, word: &str) {
+        self.put(column, word.to_owned());
+    }
+
+    fn put_wall(&mut self, column: &str, wall: Option<Wall>) {
+        self.put(column, wall.map(|w| w.0));
+    }
+
+    /// All 64 bits, so that any value comes back as it was.
+    fn put_bits(&mut self, column: &str, bits: u64) {
+        self.put(column, bits.cast_signed());
+    }
+
+    fn put_doubt(&mut self, doubt: Option<Since>) {
+        if let Some(since) = doubt {
+            self.put_id("doubt_boot", since.boot.0);
+            self.put_bits("doubt_since", since.mono.0);
+            self.put_wall("doubt_at", since.wall);
+        }
+    }
+
+    fn put_person(&mut self, needs_person: Option<NeedsPerson>) {
+        if let Some(person) = needs_person {
+            self.put_word("person_why", person.why.word());
+            self.put_wall("person_at", person.since);
+        }
+    }
+
+    fn put_telling(&mut self, telling: Telling) {
+        let word = match telling {
+            Telling::Telling => "telling",
+            Telling::TakeLater { at, times } => {
+                self.put_bits("tell_at", at.0);
+                self.put("tell_times", times);
+                "take-later"
+            }
+            Telling::Taken => "taken",
+            Telling::Rejected => "rejected",
+            Telling::Unheard { refund_at } => {
+                self.put("tell_at", refund_at.map(|at| at.0.cast_signed()));
+                "unheard"
+            }
+            Telling::NoChannel => "no-channel",
+        };
+        self.put_word("telling", word);
+    }
+
+    /// A sale, without its attempts and refunds.
+    pub(super) fn of_sale(sale: &Sale, open: bool) -> Row {
+        let mut row = Row::new(&SALES);
+        row.put_id("id", sale.id.0);
+        row.put("open", open);
+        row.put("till", sale.till.number());
+        row.put("ticket_epoch", sale.ticket.and_then(|t| t.epoch));
+        row.put("ticket", sale.ticket.map(|t| t.number));
+        row.put_bits("minor", sale.amount.minor());
+        row.put_word("currency", sale.amount.currency().code());
+        row.put("code", sale.code.to_string());
+        row.put_wall("asked_at", sale.asked_at);
+        row.put_wall("ended_at", sale.ended_at);
+        row.put_id("boot", sale.boot.0);
+        row.put_bits("ends", sale.ends.0);
+        row.put("hears_result", sale.hears_result);
+        row.put_sale_state(&sale.state);
+        row
+    }
+
+    fn put_sale_state(&mut self, state: &SaleState) {
+        let word = match *state {
+            SaleState::Waiting => "waiting",
+            SaleState::Offered { session, until } => {
+                self.put_id("session", session.0);
+                self.put_bits("until", until.0);
+                "offered"
+            }
+            SaleState::Paying { session, back_by } => {
+                self.put_id("session", session.0);
+                self.put("until", back_by.map(|at| at.0.cast_signed()));
+                "paying"
+            }
+            SaleState::Aborting { session, why, until } => {
+                self.put_id("session", session.0);
+                self.put_word("why", why.word());
+                self.put_bits("until", until.0);
+                "aborting"
+            }
+            SaleState::Approved { attempt, telling } => {
+                self.put_id("attempt", attempt.0);
+                self.put_telling(telling);
+                "approved"
+            }
+            SaleState::Declined { why, telling } => {
+                let (why, reason) = declined_words(why);
+                self.put_word("why", why);
+                self.put("reason", reason.map(|r| r.word().to_owned()));
+                self.put_telling(telling);
+                "declined"
+            }
+            SaleState::Cancelled { why, telling } => {
+                self.put_word("why", why.word());
+                self.put_telling(telling);
+                "cancelled"
+            }
+            SaleState::Lapsed { telling } => {
+                self.put_telling(telling);
+                "lapsed"
+            }
+        };
+        self.put_word("state", word);
+    }
+
+    /// An attempt.
+    pub(super) fn of_attempt(sale: SaleId, attempt: &Attempt) -> Row {
+        let mut row = Row::new(&ATTEMPTS);
+        row.put_id("id", attempt.id.0);
+        row.put_id("sale", sale.0);
+        row.put("number", attempt.number);
+        row.put_id("session", attempt.session.0);
+        row.put("expires_secs", attempt.expires_in_secs);
+        let state = match &attempt.state {
+            AttemptState::Intent { doubt } => {
+                row.put_doubt(*doubt);
+                "intent"
+            }
+            AttemptState::Open { link, until, doubt } => {
+                row.put_word("link", link.as_str());
+                row.put_bits("until", until.0);
+                row.put_doubt(*doubt);
+                "open"
+            }
+            AttemptState::Paid { at, right } => {
+                row.put_wall("paid_at", *at);
+                row.put("paid_right", *right);
+                "paid"
+            }
+            AttemptState::Closed(why) => {
+                let (why, reason) = closed_words(*why);
+                row.put_word("why", why);
+                row.put("reason", reason.map(|r| r.word().to_owned()));
+                "closed"
+            }
+        };
+        row.put_word("state", state);
+        row.put_bits("version", attempt.version);
+        row.put("tries", attempt.tries);
+        if let Some(failure) = attempt.last_failure {
+            row.put_word("failure", failure.reason.word());
+            row.put_wall("failure_at", failure.at);
+        }
+        row.put_bits("paid_minor", attempt.paid_minor);
+        row.put("checked", attempt.checked);
+        row.put_person(attempt.needs_person);
+        row
+    }
+
+    /// A refund.
+    pub(super) fn of_refund(sale: SaleId, refund: &Refund) -> Row {
+        let mut row = Row::new(&REFUNDS);
+        row.put_id("id", refund.id.0);
+        row.put_id("sale", sale.0);
+        row.put_id("attempt", refund.attempt.0);
+        row.put_bits("minor", refund.amount.minor());
+        row.put_word("currency", refund.amount.currency().code());
+        row.put_word("why", refund.why.word());
+        let state = match refund.state {
+            RefundState::Intent { doubt } => {
+                row.put_doubt(doubt);
+                "intent"
+            }
+            RefundState::Accepted => "accepted",
+            RefundState::Done => "done",
+            RefundState::Refused => "refused",
+        };
+        row.put_word("state", state);
+        row.put_person(refund.needs_person);
+        row
+    }
+
+    /// What a ticket means from now on.
+    pub(super) fn of_ticket(till: TillNumber, ticket: &Ticket, sale: SaleId) -> Row {
+        let mut row = Row::new(&TICKETS);
+        row.put("till", till.number());
+        row.put("epoch", epoch_cell(ticket));
+        row.put("ticket", ticket.number);
+        row.put_id("sale", sale.0);
+        row
+    }
+
+    /// A visit.
+    pub(super) fn of_session(session: &Session) -> Row {
+        let mut row = Row::new(&SESSIONS);
+        row.put_id("id", session.id.0);
+        row.put("ip", session.place.ip.to_string());
+        row.put("mac", session.place.mac.map(|mac| mac.to_vec()));
+        row.put_id("boot", session.boot.0);
+        row.put_bits("until", session.until.0);
+        if let Some(pairing) = session.pairing {
+            row.put("pair_till", pairing.till.number());
+            row.put_bits("pair_since", pairing.since.0);
+            row.put_bits("pair_until", pairing.until.0);
+        }
+        row.put("sale", session.sale.map(|s| s.0.to_be_bytes().to_vec()));
+        row
+    }
+}
+
+/// The column `epoch` of a ticket: -1 without one.
+pub(super) fn epoch_cell(ticket: &Ticket) -> i64 {
+    ticket.epoch.map_or(-1, i64::from)
+}
+
+/// A row on its way back.
+#[derive(Clone, Copy)]
+pub(super) struct Cells<'a>(pub(super) &'a rusqlite::Row<'a>);
+
+impl Cells<'_> {
+    fn get<T: FromSql>(self, column: &'static str) -> Result<T, ReadError> {
+        use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
+        self.0.get(column).map_err(|error| {
+            let odd =
+                matches!(error, FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..));
+            if odd { ReadError::Column(column) } else { ReadError::Sql(error) }
+        })
+    }
+
+    fn id_if_any(self, column: &'static str) -> Result<Option<u128>, ReadError> {
+        self.get::<Option<[u8; 16]>>(column).map(|bytes| bytes.map(u128::from_be_bytes))
+    }
+
+    fn id(self, column: &'static str) -> Result<u128, ReadError> {
+        self.id_if_any(column)?.ok_or(ReadError::Column(column))
+    }
+
+    fn mono_if_any(self, column: &'static str) -> Result<Option<Mono>, ReadError> {
+        self.get::<Option<i64>>(column).map(|bits| bits.map(|b| Mono(b.cast_unsigned())))
+    }
+
+    fn mono(self, column: &'static str) -> Result<Mono, ReadError> {
+        self.mono_if_any(column)?.ok_or(ReadError::Column(column))
+    }
+
+    fn bits(self, column: &'static str) -> Result<u64, ReadError> {
+        self.get::<i64>(column).map(i64::cast_unsigned)
+    }
+
+    fn wall(self, column: &'static str) -> Result<Option<Wall>, ReadError> {
+        self.get::<Option<i64>>(column).map(|ms| ms.map(Wall))
+    }
+
+    fn word_if_any<W: Word>(self, column: &'static str) -> Result<Option<W>, ReadError> {
+        match self.get::<Option<String>>(column)? {
+            None => Ok(None),
+            Some(word) => W::from_word(&word).map(Some).ok_or(ReadError::Column(column)),
+        }
+    }
+
+    fn word<W: Word>(self, column: &'static str) -> Result<W, ReadError> {
+        self.word_if_any(column)?.ok_or(ReadError::Column(column))
+    }
+
+    fn till(self, column: &'static str) -> Result<TillNumber, ReadError> {
+        TillNumber::new(self.get(column)?).ok_or(ReadError::Column(column))
+    }
+
+    fn amount(self) -> Result<Amount, ReadError> {
+        let code: String = self.get("currency")?;
+        let currency = Currency::from_code(&code).ok_or(ReadError::Column("currency"))?;
+        Amount::from_minor(self.bits("minor")?, currency).map_err(|_| ReadError::Column("minor"))
+    }
+
+    fn doubt(self) -> Result<Option<Since>, ReadError> {
+        let Some(boot) = self.id_if_any("doubt_boot")? else { return Ok(None) };
+        Ok(Some(Now { boot: BootId(boot), mono: self.mono("doubt_since")?, wall: self.wall("doubt_at")? }))
+    }
+
+    fn needs_person(self) -> Result<Option<NeedsPerson>, ReadError> {
+        let Some(why) = self.word_if_any::<NeedsPersonWhy>("person_why")? else { return Ok(None) };
+        Ok(Some(NeedsPerson { why, since: self.wall("person_at")? }))
+    }
+
+    fn telling(self) -> Result<Telling, ReadError> {
+        let word: String = self.get("telling")?;
+        match word.as_str() {
+            "telling" => Ok(Telling::Telling),
+            "take-later" => Ok(Telling::TakeLater { at: self.mono("tell_at")?, times: self.get("tell_times")? }),
+            "taken" => Ok(Telling::Taken),
+            "rejected" => Ok(Telling::Rejected),
+            "unheard" => Ok(Telling::Unheard { refund_at: self.mono_if_any("tell_at")? }),
+            "no-channel" => Ok(Telling::NoChannel),
+            _ => Err(ReadError::Column("telling")),
+        }
+    }
+
+    /// How a sale stands.
+    pub(super) fn sale_state(self) -> Result<SaleState, ReadError> {
+        let word: String = self.get("state")?;
+        match word.as_str() {
+            "waiting" => Ok(SaleState::Waiting),
+            "offered" => Ok(SaleState::Offered { session: SessionId(self.id("session")?), until: self.mono("until")? }),
+            "paying" => {
+                Ok(SaleState::Paying { session: SessionId(self.id("session")?), back_by: self.mono_if_any("until")? })
+            }
+            "aborting" => Ok(SaleState::Aborting {
+                session: SessionId(self.id("session")?),
+                why: self.word::<AbortWhy>("why")?,
+                until: self.mono("until")?,
+            }),
+            "approved" => Ok(SaleState::Approved { attempt: AttemptId(self.id("attempt")?), telling: self.telling()? }),
+            "declined" => {
+                let why: String = self.get("why")?;
+                let why = declined_from(&why, self.word_if_any("reason")?).ok_or(ReadError::Column("why"))?;
+                Ok(SaleState::Declined { why, telling: self.telling()? })
+            }
+            "cancelled" => Ok(SaleState::Cancelled { why: self.word("why")?, telling: self.telling()? }),
+            "lapsed" => Ok(SaleState::Lapsed { telling: self.telling()? }),
+            _ => Err(ReadError::Column("state")),
+        }
+    }
+
+    /// A sale, its attempts and refunds still missing.
+    pub(super) fn sale(self) -> Result<Sale, ReadError> {
+        let ticket = match self.get::<Option<u32>>("ticket")? {
+            None => None,
+            Some(number) => Some(Ticket { epoch: self.get("ticket_epoch")?, number }),
+        };
+        let code: String = self.get("code")?;
+        Ok(Sale {
+            id: SaleId(self.id("id")?),
+            till: self.till("till")?,
+            ticket,
+            amount: self.amount()?,
+            code: Code::parse(&code).ok_or(ReadError::Column("code"))?,
+            asked_at: self.wall("asked_at")?,
+            ended_at: self.wall("ended_at")?,
+            boot: BootId(self.id("boot")?),
+            ends: self.mono("ends")?,
+            hears_result: self.get("hears_result")?,
+            state: self.sale_state()?,
+            attempts: Vec::new(),
+            refunds: Vec::new(),
+        })
+    }
+
+    /// An attempt.
+    pub(super) fn attempt(self) -> Result<Attempt, ReadError> {
+        let word: String = self.get("state")?;
+        let state = match word.as_str() {
+            "intent" => AttemptState::Intent { doubt: self.doubt()? },
+            "open" => {
+                let link: String = self.get("link")?;
+                let link = Link::new(&link).ok_or(ReadError::Column("link"))?;
+                AttemptState::Open { link, until: self.mono("until")?, doubt: self.doubt()? }
+            }
+            "paid" => AttemptState::Paid { at: self.wall("paid_at")?, right: self.get("paid_right")? },
+            "closed" => {
+                let why: String = self.get("why")?;
+                let why = closed_from(&why, self.word_if_any("reason")?).ok_or(ReadError::Column("why"))?;
+                AttemptState::Closed(why)
+            }
+            _ => return Err(ReadError::Column("state")),
+        };
+        let last_failure = match self.word_if_any::<Reason>("failure")? {
+            None => None,
+            Some(reason) => Some(TryFailure { reason, at: self.wall("failure_at")? }),
+        };
+        Ok(Attempt {
+            id: AttemptId(self.id("id")?),
+            number: self.get("number")?,
+            session: SessionId(self.id("session")?),
+            expires_in_secs: self.get("expires_secs")?,
+            state,
+            version: self.bits("version")?,
+            tries: self.get("tries")?,
+            last_failure,
+            paid_minor: self.bits("paid_minor")?,
+            checked: self.get("checked")?,
+            needs_person: self.needs_person()?,
+        })
+    }
+
+    /// A refund.
+    pub(super) fn refund(self) -> Result<Refund, ReadError> {
+        let word: String = self.get("state")?;
+        let state = match word.as_str() {
+            "intent" => RefundState::Intent { doubt: self.doubt()? },
+            "accepted" => RefundState::Accepted,
+            "done" => RefundState::Done,
+            "refused" => RefundState::Refused,
+            _ => return Err(ReadError::Column("state")),
+        };
+        Ok(Refund {
+            id: RefundId(self.id("id")?),
+            attempt: AttemptId(self.id("attempt")?),
+            amount: self.amount()?,
+            why: self.word::<RefundWhy>("why")?,
+            state,
+            needs_person: self.needs_person()?,
+        })
+    }
+
+    /// A visit.
+    pub(super) fn session(self) -> Result<Session, ReadError> {
+        let ip: String = self.get("ip")?;
+        let ip = ip.parse().map_err(|_| ReadError::Column("ip"))?;
+        let pairing = match self.get::<Option<u16>>("pair_till")? {
+            None => None,
+            Some(_) => Some(Pairing {
+                till: self.till("pair_till")?,
+                since: self.mono("pair_since")?,
+                until: self.mono("pair_until")?,
+            }),
+        };
+        Ok(Session {
+            id: SessionId(self.id("id")?),
+            place: Place { ip, mac: self.get("mac")? },
+            boot: BootId(self.id("boot")?),
+            until: self.mono("until")?,
+            pairing,
+            sale: self.id_if_any("sale")?.map(SaleId),
+        })
+    }
+}

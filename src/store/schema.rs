@@ -1,0 +1,237 @@
+//! Opening the file: the lock, the settings, the schema and its migrations. Touches no file that is not ours.
+
+use super::backup::{BackupError, backup_of};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rustix::fs::{FlockOperation, flock};
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// "Till" in ASCII: SQLite's application id of our files.
+pub(super) const APPLICATION_ID: i64 = 0x5469_6c6c;
+
+/// Every schema there ever was, as the way from the one before. `user_version` counts them.
+pub(super) const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+
+/// Half of what 4096 would write for each commit: a commit changes a few short rows.
+const PAGE_BYTES: u32 = 1024;
+
+/// How many pages the write-ahead log takes before they move to the file. It is then overwritten from its start.
+const WAL_PAGES: u32 = 2_048;
+
+/// The log is cut to this after something held it open for long (a backup); above its working size, so that it is
+/// never cut in daily work: overwriting is twice as fast as growing.
+const WAL_BYTES_MAX: u32 = 4 << 20;
+
+/// How far a commit waits for the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Synchronous {
+    /// Until it is on the disk. The only mode for money.
+    Full,
+    /// Until it is with the operating system: loses commits at a power cut. For measurements only.
+    Off,
+}
+
+/// Why a store cannot be opened. Nothing was changed.
+#[derive(Debug)]
+pub enum OpenError {
+    /// Another process has it open for writing.
+    InUse(PathBuf),
+    /// A newer program wrote it.
+    Newer {
+        /// Which file.
+        path: PathBuf,
+        /// The schema version it has.
+        found: i64,
+        /// The newest version this program knows.
+        known: i64,
+    },
+    /// Not a store of this program at all.
+    NotAStore(PathBuf),
+    /// It is a store, but damaged or changed from outside.
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What does not fit.
+        what: String,
+    },
+    /// The copy before a migration could not be made.
+    NoCopy(BackupError),
+    /// The file cannot be opened, read or written.
+    Unusable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OpenError::InUse(path) => {
+                write!(f, "{} is in use by another tillgate; stop that one first", path.display())
+            }
+            OpenError::Newer { path, found, known } => write!(
+                f,
+                "{} has schema version {found}, this program knows up to {known}; install the newer program, or \
+                 restore a backup from before the upgrade",
+                path.display()
+            ),
+            OpenError::NotAStore(path) => {
+                write!(f, "{} is not a tillgate store; name another file", path.display())
+            }
+            OpenError::Damaged { path, what } => write!(
+                f,
+                "{path} is damaged: {what}; nothing was changed; move {path}, {path}-wal and {path}-shm away together, \
+                 then copy the newest backup to {path}",
+                path = path.display()
+            ),
+            OpenError::NoCopy(_) => f.write_str("the copy before the upgrade could not be made; make room for it"),
+            OpenError::Unusable { path, .. } => {
+                write!(f, "{} cannot be used; check the disk, its room and the file's owner", path.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for OpenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            OpenError::NoCopy(error) => Some(error),
+            OpenError::Unusable { source, .. } => Some(source),
+            OpenError::InUse(_) | OpenError::Newer { .. } | OpenError::NotAStore(_) | OpenError::Damaged { .. } => None,
+        }
+    }
+}
+
+impl OpenError {
+    /// What an error of SQLite means for who opens a file.
+    pub(super) fn of_sqlite(path: &Path, error: rusqlite::Error) -> OpenError {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => OpenError::NotAStore(path.to_owned()),
+            Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged { path: path.to_owned(), what: error.to_string() },
+            _ => OpenError::Unusable { path: path.to_owned(), source: io::Error::other(error) },
+        }
+    }
+}
+
+/// `path` with something behind its last name: `tillgate.db` and `-lock` give `tillgate.db-lock`.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Makes this process the only writer until the file is dropped. The lock file stays: deleting one is a race.
+pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
+    let unusable = |source| OpenError::Unusable { path: path.to_owned(), source };
+    let mut options = OpenOptions::new();
+    let file = options.create(true).truncate(false).write(true).mode(0o600).open(beside(path, "-lock"));
+    let file = file.map_err(unusable)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::InUse(path.to_owned())),
+        Err(error) => Err(unusable(error.into())),
+    }
+}
+
+/// Opens the file for writing, makes it if there is none, and brings its schema up to date. The caller holds the lock.
+pub(super) fn open_writer(path: &Path, migrations: &[&str], synchronous: Synchronous) -> Result<Connection, OpenError> {
+    let fail = |error| OpenError::of_sqlite(path, error);
+    // The file is made here because SQLite would make it readable for everybody; its side files follow its mode.
+    if let Err(source) = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path) {
+        return Err(OpenError::Unusable { path: path.to_owned(), source });
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut conn = Connection::open_with_flags(path, flags).map_err(fail)?;
+    // The log stays when we close: a start after a stop and after a crash are one path, and the log's room stays ours.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(fail)?;
+    let version = version_of(&conn, path, migrations.len())?;
+    settle(&conn, version, synchronous).map_err(fail)?;
+    migrate(&mut conn, path, version, migrations)?;
+    Ok(conn)
+}
+
+/// Opens the file for reading only, beside a writer or alone.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
+    let fail = |error| OpenError::of_sqlite(path, error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags).map_err(fail)?;
+    let version = version_of(&conn, path, MIGRATIONS.len())?;
+    if version < known(MIGRATIONS.len()) {
+        let what = format!("its schema is version {version}; start the daemon once, which upgrades it");
+        return Err(OpenError::Unusable { path: path.to_owned(), source: io::Error::other(what) });
+    }
+    conn.set_prepared_statement_cache_capacity(32);
+    Ok(conn)
+}
+
+fn known(migrations: usize) -> i64 {
+    i64::try_from(migrations).unwrap_or(i64::MAX)
+}
+
+/// The schema version of the file; 0 for an empty one. Refuses files of others and newer ones.
+fn version_of(conn: &Connection, path: &Path, migrations: usize) -> Result<i64, OpenError> {
+    let read = |sql: &str| {
+        conn.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(|error| OpenError::of_sqlite(path, error))
+    };
+    let application = read("PRAGMA application_id")?;
+    let version = read("PRAGMA user_version")?;
+    let empty = read("SELECT count(*) FROM sqlite_schema")? == 0;
+    match (application, version) {
+        (0, 0) if empty => Ok(0),
+        (APPLICATION_ID, found) if found > known(migrations) => {
+            Err(OpenError::Newer { path: path.to_owned(), found, known: known(migrations) })
+        }
+        (APPLICATION_ID, found) if found >= 1 => Ok(found),
+        _ => Err(OpenError::NotAStore(path.to_owned())),
+    }
+}
+
+fn settle(conn: &Connection, version: i64, synchronous: Synchronous) -> Result<(), rusqlite::Error> {
+    if version == 0 {
+        conn.pragma_update(None, "page_size", PAGE_BYTES)?;
+    }
+    conn.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+    let synchronous = match synchronous {
+        Synchronous::Full => "full",
+        Synchronous::Off => "off",
+    };
+    conn.pragma_update(None, "synchronous", synchronous)?;
+    conn.pragma_update_and_check(None, "wal_autocheckpoint", WAL_PAGES, |_| Ok(()))?;
+    conn.pragma_update_and_check(None, "journal_size_limit", WAL_BYTES_MAX, |_| Ok(()))?;
+    conn.pragma_update(None, "foreign_keys", true)?;
+    conn.pragma_update(None, "trusted_schema", false)?;
+    conn.pragma_update(None, "cell_size_check", true)?;
+    conn.pragma_update(None, "temp_store", "memory")?;
+    conn.set_prepared_statement_cache_capacity(48);
+    Ok(())
+}
+
+/// Each step in a transaction of its own, with its version. Before the first, an older file is copied to
+/// `PATH.before-vN`.
+fn migrate(conn: &mut Connection, path: &Path, version: i64, migrations: &[&str]) -> Result<(), OpenError> {
+    let done = usize::try_from(version).unwrap_or(0);
+    let todo = migrations.get(done..).unwrap_or_default();
+    if done > 0 && !todo.is_empty() {
+        let copy = beside(path, &format!(".before-v{}", migrations.len()));
+        backup_of(conn, &copy).map_err(OpenError::NoCopy)?;
+    }
+    for (at, sql) in todo.iter().enumerate() {
+        let to = known(done.saturating_add(at).saturating_add(1));
+        let mut step = || -> Result<(), rusqlite::Error> {
+            let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            tx.execute_batch(sql)?;
+            tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+            tx.pragma_update(None, "user_version", to)?;
+            tx.commit()
+        };
+        step().map_err(|error| OpenError::of_sqlite(path, error))?;
+    }
+    Ok(())
+}

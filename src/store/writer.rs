@@ -1,0 +1,281 @@
+//! The one writer: commits records with their journal rows, and recalls sales for the ring. Does no effect.
+
+use super::journal::{Entry, FIRST, Hash, chain};
+use super::load::{self, Loaded};
+use super::row::{ATTEMPTS, REFUNDS, ReadError, Row, SALES, SESSIONS, TICKETS, Table};
+use super::schema::{MIGRATIONS, OpenError, Synchronous, lock, open_writer};
+use super::verify::check_at_start;
+use crate::shop::effect::Record;
+use crate::shop::event::{Ticket, TillNumber};
+use crate::shop::id::{AttemptId, SaleId, SessionId};
+use crate::shop::sale::Sale;
+use crate::shop::time::Wall;
+use rusqlite::{CachedStatement, Connection, ErrorCode, params, params_from_iter};
+use std::fmt;
+use std::fs::File;
+use std::path::Path;
+
+/// Why a batch is not on disk. Nothing of it is; the process must end (what is on disk is right).
+#[derive(Debug)]
+pub enum CommitError {
+    /// No room on the disk.
+    DiskFull(rusqlite::Error),
+    /// The disk failed, or the batch contradicts what is stored.
+    Failed(rusqlite::Error),
+}
+
+impl fmt::Display for CommitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CommitError::DiskFull(_) => f.write_str("the disk is full; make room, then start again"),
+            CommitError::Failed(_) => f.write_str("the store could not be written; check the disk, then start again"),
+        }
+    }
+}
+
+impl std::error::Error for CommitError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            CommitError::DiskFull(error) | CommitError::Failed(error) => Some(error),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for CommitError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => CommitError::DiskFull(error),
+            _ => CommitError::Failed(error),
+        }
+    }
+}
+
+/// What is stored cannot be read: the process must end, and the next start says what is damaged.
+#[derive(Debug)]
+pub struct LookUpError(ReadError);
+
+impl fmt::Display for LookUpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the store could not be read: {}; run `tillgate verify`", self.0)
+    }
+}
+
+impl std::error::Error for LookUpError {}
+
+impl From<ReadError> for LookUpError {
+    fn from(error: ReadError) -> Self {
+        LookUpError(error)
+    }
+}
+
+/// The shop's rows and journal, open for writing. One in the world for each file.
+pub struct Store {
+    conn: Connection,
+    /// The newest journal row.
+    head: Head,
+    /// The upsert of each table, in the order in which rows may refer to one another.
+    upserts: [(&'static Table, String); 5],
+    /// Held until the connection above is gone.
+    _lock: File,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Head {
+    pub(super) seq: i64,
+    pub(super) hash: Hash,
+}
+
+impl Head {
+    pub(super) const EMPTY: Head = Head { seq: 0, hash: FIRST };
+}
+
+/// What a record does to the rows.
+enum Change {
+    Row(Row, i64),
+    Delete(SessionId),
+    Cursor(String),
+}
+
+impl Store {
+    /// Opens the store at `path`, or makes it (0600), and checks the open rows and the journal's last 1,000. Refuses
+    /// what is in use, newer, not ours or damaged, without changing it.
+    pub fn open(path: &Path) -> Result<Store, OpenError> {
+        Store::open_synchronous(path, Synchronous::Full)
+    }
+
+    /// As [`Store::open`], for tests and measurements that need no disk.
+    #[doc(hidden)]
+    pub fn open_synchronous(path: &Path, synchronous: Synchronous) -> Result<Store, OpenError> {
+        let lock = lock(path)?;
+        let conn = open_writer(path, MIGRATIONS, synchronous)?;
+        let head = check_at_start(&conn, path)?;
+        let upserts = [&SALES, &ATTEMPTS, &REFUNDS, &TICKETS, &SESSIONS].map(|table| (table, upsert(table)));
+        Ok(Store { conn, head, upserts, _lock: lock })
+    }
+
+    /// Writes the records of any number of steps in one transaction: each row, and its copy in the journal, dated
+    /// `wall`. On return all of it is on disk; on error none of it. No records: nothing happens.
+    ///
+    /// A sale's till, amount and `asked_at` never change, nor an attempt's sale and number, nor a refund's payment
+    /// and amount: a record that says otherwise is an error.
+    pub fn commit<'a>(
+        &mut self,
+        wall: Option<Wall>,
+        records: impl IntoIterator<Item = &'a Record>,
+    ) -> Result<(), CommitError> {
+        let mut records = records.into_iter().peekable();
+        if records.peek().is_none() {
+            return Ok(());
+        }
+        self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let written = self.write(wall, records).and_then(|head| {
+            self.conn.prepare_cached("COMMIT")?.execute([])?;
+            Ok(head)
+        });
+        match written {
+            Ok(head) => {
+                self.head = head;
+                Ok(())
+            }
+            Err(error) => {
+                // Some errors roll back by themselves; then there is nothing to undo and this fails, rightly.
+                let _ = self.conn.execute_batch("ROLLBACK");
+                Err(error.into())
+            }
+        }
+    }
+
+    fn write<'a>(
+        &self,
+        wall: Option<Wall>,
+        records: impl Iterator<Item = &'a Record>,
+    ) -> Result<Head, rusqlite::Error> {
+        let mut head = self.head;
+        let mut changes = Vec::new();
+        let mut journal = self
+            .conn
+            .prepare_cached("INSERT INTO journal (seq, wall, kind, id, body, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+        for record in records {
+            let seq = head.seq.saturating_add(1);
+            let (entry, change) = decode(record, seq);
+            let hash = chain(&head.hash, seq, wall, entry.kind, &entry.id, &entry.body);
+            journal.execute(params![seq, wall.map(|w| w.0), entry.kind, entry.id, entry.body, hash])?;
+            head = Head { seq, hash };
+            changes.extend(change);
+        }
+        // Rows are written after those they refer to, whatever the order of the records.
+        for (table, sql) in &self.upserts {
+            let mut upsert: Option<CachedStatement<'_>> = None;
+            for change in &changes {
+                match change {
+                    Change::Row(row, seq) if row.table.name == table.name => {
+                        let upsert = match &mut upsert {
+                            Some(upsert) => upsert,
+                            None => upsert.insert(self.conn.prepare_cached(sql)?),
+                        };
+                        let seq = rusqlite::types::Value::Integer(*seq);
+                        let written = upsert.execute(params_from_iter(row.values.iter().chain([&seq])))?;
+                        if written != 1 {
+                            return Err(rusqlite::Error::StatementChangedRows(written));
+                        }
+                    }
+                    Change::Delete(session) if table.name == SESSIONS.name => {
+                        let mut delete = self.conn.prepare_cached("DELETE FROM sessions WHERE id = ?1")?;
+                        delete.execute([session.0.to_be_bytes()])?;
+                    }
+                    Change::Row(..) | Change::Delete(_) | Change::Cursor(_) => {}
+                }
+            }
+        }
+        for change in &changes {
+            if let Change::Cursor(cursor) = change {
+                let mut put = self.conn.prepare_cached(
+                    "INSERT INTO reconciliation (one, cursor) VALUES (1, ?1)
+                     ON CONFLICT (one) DO UPDATE SET cursor = excluded.cursor",
+                )?;
+                put.execute([cursor])?;
+            }
+        }
+        Ok(head)
+    }
+
+    /// What the shop begins with: all visits, all open sales, the newest sale of each till.
+    pub fn load(&self) -> Result<Loaded, LookUpError> {
+        Ok(load::load(&self.conn)?)
+    }
+
+    /// The sale that this ticket of this till means now.
+    pub fn sale_of_ticket(&self, till: TillNumber, ticket: &Ticket) -> Result<Option<Sale>, LookUpError> {
+        Ok(load::sale_of_ticket(&self.conn, till, ticket)?)
+    }
+
+    /// The newest sale of a till.
+    pub fn last_sale_of(&self, till: TillNumber) -> Result<Option<Sale>, LookUpError> {
+        Ok(load::last_sale_of(&self.conn, till)?)
+    }
+
+    /// The sale that an attempt belongs to.
+    pub fn sale_of_attempt(&self, attempt: AttemptId) -> Result<Option<Sale>, LookUpError> {
+        Ok(load::sale_of_attempt(&self.conn, attempt)?)
+    }
+
+    /// The sale with this id.
+    pub fn sale(&self, id: SaleId) -> Result<Option<Sale>, LookUpError> {
+        Ok(load::sale(&self.conn, id)?)
+    }
+
+    /// How many rows the journal has.
+    pub fn journal_rows(&self) -> u64 {
+        self.head.seq.unsigned_abs()
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("journal_rows", &self.head.seq).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // So that the file alone is nearly the whole store. The log stays, and a start would do without this.
+        let _ = self.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+    }
+}
+
+fn decode(record: &Record, seq: i64) -> (Entry, Option<Change>) {
+    let row = match record {
+        Record::Session(session) => Row::of_session(session),
+        Record::Sale { sale, open } => Row::of_sale(sale, *open),
+        Record::Attempt { sale, attempt } => Row::of_attempt(*sale, attempt),
+        Record::Refund { sale, refund } => Row::of_refund(*sale, refund),
+        Record::Ticket { till, ticket, sale } => Row::of_ticket(*till, ticket, *sale),
+        Record::SessionEnded(session) => {
+            let id = format!("{:08x}", session.0 >> 96);
+            let entry = Entry { kind: "session-ended", id, body: String::new() };
+            return (entry, Some(Change::Delete(*session)));
+        }
+        Record::Cursor(cursor) => {
+            let entry = Entry { kind: "cursor", id: String::new(), body: cursor.clone() };
+            return (entry, Some(Change::Cursor(cursor.clone())));
+        }
+        Record::Alarm(alarm) => return (Entry::of_alarm(alarm), None),
+    };
+    (Entry::of_row(&row), Some(Change::Row(row, seq)))
+}
+
+/// Columns that never change are not set again, so that their indices are not written; they must be the same.
+fn upsert(table: &Table) -> String {
+    let columns = table.columns.join(", ");
+    let places = vec!["?"; table.columns.len().saturating_add(1)].join(", ");
+    let free = table.columns.iter().filter(|c| !table.key.contains(c) && !table.fixed.contains(c));
+    let set: Vec<String> = free.chain(&["seq"]).map(|c| format!("{c} = excluded.{c}")).collect();
+    let same: Vec<String> = table.fixed.iter().map(|c| format!(" AND {}.{c} IS excluded.{c}", table.name)).collect();
+    format!(
+        "INSERT INTO {} ({columns}, seq) VALUES ({places}) ON CONFLICT ({}) DO UPDATE SET {} WHERE true{}",
+        table.name,
+        table.key.join(", "),
+        set.join(", "),
+        same.concat()
+    )
+}
