@@ -444,7 +444,7 @@ impl Request {
 
 fn ask(kind: AskKind, fields: [&str; 5], of: Option<Ticket>) -> Result<Request, &'static str> {
     let [epoch, ticket, amount, currency, patience] = fields;
-    let ticket = ticket_or_none(epoch, ticket).flatten().ok_or("TICKET")?;
+    let ticket = ticket_or_none(epoch, ticket).flatten().filter(|t| t.epoch != Some(0)).ok_or("TICKET")?;
     let currency = Currency::from_code(currency).ok_or("CURRENCY")?;
     let amount = number(amount, Amount::MINOR_MAX).and_then(|minor| Amount::from_minor(minor, currency).ok());
     let patience = number(patience, PATIENCE_SECS_MAX).ok_or("PATIENCE")?;
