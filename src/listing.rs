@@ -2,7 +2,10 @@
 
 use crate::control::columns;
 use crate::shop::event::TillNumber;
+use crate::shop::money::Amount;
+use crate::shop::sale::{SaleState, Telling};
 use crate::shop::time::Wall;
+use crate::store::{Filter, SaleLine, Standing};
 use clap::{Args, ValueEnum};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -23,12 +26,9 @@ Examples:
   tillgate sales --since 3h --state approved
   tillgate sales --db /mnt/backup/tillgate.db --json --limit 20")]
 pub struct SalesArgs {
-    /// The configuration, which says where the books are and what the time zone is
-    #[arg(long, value_name = "FILE", conflicts_with = "db")]
-    pub config: Option<PathBuf>,
-    /// The books themselves, such as a backup
-    #[arg(long, value_name = "FILE")]
-    pub db: Option<PathBuf>,
+    /// Which books
+    #[command(flatten)]
+    pub books: BooksArgs,
     /// Sales asked for at this time or later
     #[arg(long, value_name = "WHEN")]
     pub since: Option<String>,
@@ -52,17 +52,32 @@ pub struct SalesArgs {
     pub limit: u32,
 }
 
-/// The states of a sale by name.
+impl SalesArgs {
+    /// What the store is asked for, where it is `now`; the zone of `now` says what a day is.
+    pub fn filter(&self, now: &Zoned) -> Result<Filter, BadWhen> {
+        let since = self.since.as_deref().map(|text| when(text, End::Since, now)).transpose()?;
+        let until = self.until.as_deref().map(|text| when(text, End::Until, now)).transpose()?;
+        let standing = self.state.map(State::standing);
+        Ok(Filter { since, until, till: self.till, standing, limit: Some(self.limit) })
+    }
+}
+
+/// Which books are read: those of a configuration, or a file; else those at the usual place.
+#[derive(Args, Clone, Debug)]
+pub struct BooksArgs {
+    /// The configuration, which says where the books are and what the time zone is
+    #[arg(long, value_name = "FILE", conflicts_with = "db")]
+    pub config: Option<PathBuf>,
+    /// The books themselves, such as a backup
+    #[arg(long, value_name = "FILE")]
+    pub db: Option<PathBuf>,
+}
+
+/// How a sale stands, as it is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum State {
-    /// No phone stands at the till
-    Waiting,
-    /// A phone shows it
-    Offered,
-    /// Confirmed, being paid
-    Paying,
-    /// Being ended
-    Aborting,
+    /// Something is still to be done: under way, untold, or money on its way
+    Open,
     /// Paid
     Approved,
     /// Not paid: the customer, or the platform
@@ -74,89 +89,106 @@ pub enum State {
 }
 
 impl State {
-    /// Its name, as in `--state` and in every listing.
-    pub fn name(self) -> &'static str {
+    /// The same in the store's words.
+    pub fn standing(self) -> Standing {
         match self {
-            State::Waiting => "waiting",
-            State::Offered => "offered",
-            State::Paying => "paying",
-            State::Aborting => "aborting",
-            State::Approved => "approved",
-            State::Declined => "declined",
-            State::Cancelled => "cancelled",
-            State::Lapsed => "lapsed",
+            State::Open => Standing::Open,
+            State::Approved => Standing::Approved,
+            State::Declined => Standing::Declined,
+            State::Cancelled => Standing::Cancelled,
+            State::Lapsed => Standing::Lapsed,
         }
     }
 }
 
-/// One sale in a listing. Amounts have the decimals of their currency.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// The whole id: 32 hexadecimal digits.
-    pub id: String,
-    /// When the till asked for it, where the clock was trusted.
-    pub asked_at: Option<Wall>,
-    /// When it ended, where the clock was trusted.
-    pub ended_at: Option<Wall>,
-    /// Its till.
-    pub till: TillNumber,
-    /// The till's number for it.
-    pub ticket: Option<u32>,
-    /// Its amount, "12.50".
-    pub amount: String,
-    /// Its currency, "EUR".
-    pub currency: String,
-    /// What is back or on its way back, "0.00".
-    pub given_back: String,
-    /// Its state.
-    pub state: State,
-    /// Attempts to pay it.
-    pub attempts: u32,
+/// The name of a state, as in every listing.
+pub fn state_name(state: &SaleState) -> &'static str {
+    match state {
+        SaleState::Waiting => "waiting",
+        SaleState::Offered { .. } => "offered",
+        SaleState::Paying { .. } => "paying",
+        SaleState::Aborting { .. } => "aborting",
+        SaleState::Approved { .. } => "approved",
+        SaleState::Declined { .. } => "declined",
+        SaleState::Cancelled { .. } => "cancelled",
+        SaleState::Lapsed { .. } => "lapsed",
+    }
 }
 
-/// A row as JSON has it.
+/// How far the till has been told, in one word; nothing while there is nothing to tell.
+fn told_name(telling: Option<Telling>) -> &'static str {
+    match telling {
+        None => "",
+        Some(Telling::Telling | Telling::TakeLater { .. }) => "telling",
+        Some(Telling::Taken) => "taken",
+        Some(Telling::Rejected) => "rejected",
+        Some(Telling::Unheard { .. }) => "unheard",
+        Some(Telling::NoChannel) => "untellable",
+    }
+}
+
+/// A sale as spreadsheets and programs have it.
 #[derive(Serialize)]
-struct Line<'a> {
-    id: &'a str,
+struct Line {
+    id: String,
     asked_at: Option<String>,
     ended_at: Option<String>,
     till: u16,
+    epoch: Option<u32>,
     ticket: Option<u32>,
-    amount: &'a str,
-    currency: &'a str,
-    given_back: &'a str,
+    amount: String,
+    currency: String,
+    given_back: String,
     state: &'static str,
+    told: &'static str,
     attempts: u32,
+    needs_person: bool,
 }
 
-impl<'a> Line<'a> {
-    fn of(row: &'a Row, zone: &TimeZone) -> Line<'a> {
+impl Line {
+    fn of(sale: &SaleLine, zone: &TimeZone) -> Line {
         Line {
-            id: &row.id,
-            asked_at: row.asked_at.map(|w| stamp(w, zone)),
-            ended_at: row.ended_at.map(|w| stamp(w, zone)),
-            till: row.till.number(),
-            ticket: row.ticket,
-            amount: &row.amount,
-            currency: &row.currency,
-            given_back: &row.given_back,
-            state: row.state.name(),
-            attempts: row.attempts,
+            id: sale.id.to_string(),
+            asked_at: sale.asked_at.map(|w| stamp(w, zone)),
+            ended_at: sale.ended_at.map(|w| stamp(w, zone)),
+            till: sale.till.number(),
+            epoch: sale.ticket.and_then(|t| t.epoch),
+            ticket: sale.ticket.map(|t| t.number),
+            amount: sale.amount.decimal(),
+            currency: sale.amount.currency().to_string(),
+            given_back: given_back(sale),
+            state: state_name(&sale.state),
+            told: told_name(sale.telling()),
+            attempts: sale.attempts,
+            needs_person: sale.needs_person,
         }
     }
 }
 
-/// The rows for people: aligned columns, the count below.
-pub fn table(rows: &[Row], zone: &TimeZone) -> String {
-    let heads = ["ASKED", "TILL", "TICKET", "AMOUNT", "GIVEN BACK", "STATE", "SALE"];
-    let lines = rows.iter().map(|row| {
-        let asked = row.asked_at.map_or_else(|| "-".to_owned(), |w| clock(w, zone));
-        let ticket = row.ticket.map_or_else(|| "-".to_owned(), |t| t.to_string());
-        let amount = format!("{} {}", row.amount, row.currency);
-        let id = row.id.get(..8).unwrap_or(&row.id).to_owned();
-        vec![asked, row.till.to_string(), ticket, amount, row.given_back.clone(), row.state.name().to_owned(), id]
+fn given_back(sale: &SaleLine) -> String {
+    let amount = Amount::from_minor(sale.given_back_minor, sale.amount.currency());
+    amount.map_or_else(|_| sale.given_back_minor.to_string(), |a| a.decimal())
+}
+
+/// The sales for people: aligned columns, the count below.
+pub fn table(sales: &[SaleLine], zone: &TimeZone) -> String {
+    let heads = ["ASKED", "TILL", "TICKET", "AMOUNT", "GIVEN BACK", "STATE", "TOLD", "SALE", ""];
+    let dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let lines = sales.iter().map(|sale| {
+        let told = told_name(sale.telling());
+        vec![
+            dash(sale.asked_at.map(|w| clock(w, zone))),
+            sale.till.to_string(),
+            dash(sale.ticket.map(|t| t.number.to_string())),
+            sale.amount.to_string(),
+            if sale.given_back_minor == 0 { "-".to_owned() } else { given_back(sale) },
+            state_name(&sale.state).to_owned(),
+            if told.is_empty() { "-".to_owned() } else { told.to_owned() },
+            sale.id.to_string().chars().take(8).collect(),
+            if sale.needs_person { "A PERSON MUST LOOK".to_owned() } else { String::new() },
+        ]
     });
-    let count = match rows.len() {
+    let count = match sales.len() {
         0 => return "no sale".to_owned(),
         1 => "1 sale".to_owned(),
         many => format!("{many} sales"),
@@ -164,24 +196,37 @@ pub fn table(rows: &[Row], zone: &TimeZone) -> String {
     format!("{}\n{count}", columns(&heads, lines.collect()))
 }
 
-/// The rows for a spreadsheet: RFC 4180 with a head line, times as RFC 3339. No cell can hold a comma or a quote.
-pub fn csv(rows: &[Row], zone: &TimeZone) -> String {
-    let mut text = "id,asked_at,ended_at,till,ticket,amount,currency,given_back,state,attempts".to_owned();
-    for row in rows {
-        let Line { id, asked_at, ended_at, till, ticket, amount, currency, given_back, state, attempts } =
-            Line::of(row, zone);
-        let (asked, ended) = (asked_at.unwrap_or_default(), ended_at.unwrap_or_default());
-        let ticket = ticket.map(|t| t.to_string()).unwrap_or_default();
-        text.push_str(&format!(
-            "\r\n{id},{asked},{ended},{till},{ticket},{amount},{currency},{given_back},{state},{attempts}"
-        ));
+/// The sales for a spreadsheet: RFC 4180 with a head line, times as RFC 3339. No cell can hold a comma or a quote.
+pub fn csv(sales: &[SaleLine], zone: &TimeZone) -> String {
+    let mut text =
+        "id,asked_at,ended_at,till,epoch,ticket,amount,currency,given_back,state,told,attempts,needs_person".to_owned();
+    for sale in sales {
+        let line = Line::of(sale, zone);
+        let number = |n: Option<u32>| n.map(|n| n.to_string()).unwrap_or_default();
+        let cells = [
+            line.id,
+            line.asked_at.unwrap_or_default(),
+            line.ended_at.unwrap_or_default(),
+            line.till.to_string(),
+            number(line.epoch),
+            number(line.ticket),
+            line.amount,
+            line.currency,
+            line.given_back,
+            line.state.to_owned(),
+            line.told.to_owned(),
+            line.attempts.to_string(),
+            line.needs_person.to_string(),
+        ];
+        text.push_str("\r\n");
+        text.push_str(&cells.join(","));
     }
     text
 }
 
-/// The rows for programs: one JSON array, times as RFC 3339.
-pub fn json(rows: &[Row], zone: &TimeZone) -> String {
-    let lines: Vec<Line<'_>> = rows.iter().map(|row| Line::of(row, zone)).collect();
+/// The sales for programs: one JSON array, times as RFC 3339.
+pub fn json(sales: &[SaleLine], zone: &TimeZone) -> String {
+    let lines: Vec<Line> = sales.iter().map(|sale| Line::of(sale, zone)).collect();
     serde_json::to_string_pretty(&lines).unwrap_or_default()
 }
 
@@ -263,6 +308,10 @@ fn till_number(text: &str) -> Result<TillNumber, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shop::event::Ticket;
+    use crate::shop::id::{AttemptId, SaleId};
+    use crate::shop::money::Currency;
+    use crate::shop::sale::Code;
 
     fn now() -> Zoned {
         "2026-11-22T12:00:00+01:00[Europe/Berlin]".parse().unwrap()
@@ -293,41 +342,47 @@ mod tests {
         }
     }
 
-    fn rows() -> Vec<Row> {
-        let row = Row {
-            id: "0badcafe000000000000000000000001".into(),
+    fn sales() -> Vec<SaleLine> {
+        let sale = SaleLine {
+            id: SaleId(0x0bad_cafe_0000_0000_0000_0000_0000_0001),
+            till: TillNumber::new(3).unwrap(),
+            ticket: Some(Ticket { epoch: Some(2), number: 77 }),
+            amount: Amount::parse("12.50", Currency::from_code("EUR").unwrap()).unwrap(),
+            code: Code::parse("K7").unwrap(),
             asked_at: Some(Wall(1_795_345_200_000)),
             ended_at: Some(Wall(1_795_345_230_000)),
-            till: TillNumber::new(3).unwrap(),
-            ticket: Some(77),
-            amount: "12.50".into(),
-            currency: "EUR".into(),
-            given_back: "0.00".into(),
-            state: State::Approved,
+            state: SaleState::Approved { attempt: AttemptId(1), telling: Telling::Taken },
+            open: false,
             attempts: 2,
+            failed_tries: 1,
+            given_back_minor: 250,
+            needs_person: true,
         };
-        let plain = Row { asked_at: None, ended_at: None, ticket: None, state: State::Waiting, ..row.clone() };
-        vec![row, plain]
+        let state = SaleState::Waiting;
+        let (asked_at, ended_at, ticket) = (None, None, None);
+        let (given_back_minor, needs_person) = (0, false);
+        let plain = SaleLine { asked_at, ended_at, ticket, state, given_back_minor, needs_person, ..sale.clone() };
+        vec![sale, plain]
     }
 
     #[test]
     fn sales_are_listed_for_people_spreadsheets_and_programs() {
         let zone = now().time_zone().clone();
         assert_eq!(
-            table(&rows(), &zone),
+            table(&sales(), &zone),
             "\
-ASKED                TILL  TICKET  AMOUNT     GIVEN BACK  STATE     SALE
-2026-11-22 12:00:00  3     77      12.50 EUR  0.00        approved  0badcafe
--                    3     -       12.50 EUR  0.00        waiting   0badcafe
+ASKED                TILL  TICKET  AMOUNT     GIVEN BACK  STATE     TOLD   SALE
+2026-11-22 12:00:00  3     77      12.50 EUR  2.50        approved  taken  0badcafe  A PERSON MUST LOOK
+-                    3     -       12.50 EUR  -           waiting   -      0badcafe
 2 sales"
         );
         assert_eq!(
-            csv(&rows(), &zone),
-            "id,asked_at,ended_at,till,ticket,amount,currency,given_back,state,attempts\r\n\
-             0badcafe000000000000000000000001,2026-11-22T12:00:00+01:00,2026-11-22T12:00:30+01:00,3,77,12.50,EUR,0.00,approved,2\r\n\
-             0badcafe000000000000000000000001,,,3,,12.50,EUR,0.00,waiting,2"
+            csv(&sales(), &zone),
+            "id,asked_at,ended_at,till,epoch,ticket,amount,currency,given_back,state,told,attempts,needs_person\r\n\
+             0badcafe000000000000000000000001,2026-11-22T12:00:00+01:00,2026-11-22T12:00:30+01:00,3,2,77,12.50,EUR,2.50,approved,taken,2,true\r\n\
+             0badcafe000000000000000000000001,,,3,,,12.50,EUR,0.00,waiting,,2,false"
         );
-        let json: serde_json::Value = serde_json::from_str(&json(&rows(), &zone)).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&json(&sales(), &zone)).unwrap();
         assert_eq!(json[0]["asked_at"], "2026-11-22T12:00:00+01:00");
         assert_eq!(json[0]["amount"], "12.50");
         assert_eq!(json[1]["ticket"], serde_json::Value::Null);

@@ -15,8 +15,6 @@ pub const LEVEL_VARIABLE: &str = "TILLGATE_LOG";
 pub enum LogError {
     /// The level in the environment is no level.
     BadLevel(String),
-    /// We run under systemd, and its journal cannot be reached.
-    NoJournal(io::Error),
     /// It was begun already.
     Twice(TryInitError),
 }
@@ -27,7 +25,6 @@ impl fmt::Display for LogError {
             LogError::BadLevel(level) => {
                 write!(f, "{LEVEL_VARIABLE} cannot be \"{level}\"; set it to error, warn, info, debug or trace")
             }
-            LogError::NoJournal(cause) => write!(f, "cannot reach the journal: {cause}; is systemd-journald running?"),
             LogError::Twice(cause) => write!(f, "logging was begun already: {cause}"),
         }
     }
@@ -36,7 +33,6 @@ impl fmt::Display for LogError {
 impl std::error::Error for LogError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            LogError::NoJournal(cause) => Some(cause),
             LogError::Twice(cause) => Some(cause),
             LogError::BadLevel(_) => None,
         }
@@ -47,17 +43,21 @@ impl std::error::Error for LogError {
 pub fn start() -> Result<(), LogError> {
     let level = level(std::env::var(LEVEL_VARIABLE).ok().as_deref())?;
     let set = |name| std::env::var_os(name).is_some();
-    let done = if set("NOTIFY_SOCKET") || set("JOURNAL_STREAM") && !io::stderr().is_terminal() {
-        let journal = tracing_journald::layer().map_err(LogError::NoJournal)?.with_field_prefix(None);
-        tracing_subscriber::registry().with(journal.with_filter(level)).try_init()
-    } else {
-        let lines = tracing_subscriber::fmt::layer()
-            .with_writer(io::stderr)
-            .with_ansi(io::stderr().is_terminal())
-            .with_target(level >= LevelFilter::DEBUG);
-        tracing_subscriber::registry().with(lines.with_filter(level)).try_init()
+    let under_systemd = set("NOTIFY_SOCKET") || set("JOURNAL_STREAM") && !io::stderr().is_terminal();
+    // A journal that cannot be reached is no reason to take no payments: what standard error says is kept, too.
+    let (journal, missing) = match under_systemd.then(tracing_journald::layer).transpose() {
+        Ok(journal) => (journal.map(|j| j.with_field_prefix(None).with_filter(level)), None),
+        Err(cause) => (None, Some(cause)),
     };
-    done.map_err(LogError::Twice)
+    let lines = journal.is_none().then(|| {
+        let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+        lines.with_target(level >= LevelFilter::DEBUG).with_filter(level)
+    });
+    tracing_subscriber::registry().with(journal).with(lines).try_init().map_err(LogError::Twice)?;
+    if let Some(cause) = missing {
+        tracing::warn!(%cause, "cannot reach the journal: lines go to standard error");
+    }
+    Ok(())
 }
 
 fn level(text: Option<&str>) -> Result<LevelFilter, LogError> {

@@ -1,13 +1,19 @@
 //! The command line: reads arguments, calls one thing, says how it went. Decides nothing.
 
 use clap::{Args, Parser, Subcommand};
-use std::fmt::Display;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use std::error::Error;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use tillgate::config::{self, Config, Faults};
 use tillgate::control::{self, AskError};
+use tillgate::listing::{self, BooksArgs, SalesArgs};
 use tillgate::logging;
+use tillgate::sandbox::{self, SandboxArgs};
+use tillgate::store::{self, Books, Verified, VerifyError};
+use tillgate::till::{self, TillArgs};
 
 /// Pay at the till on your own phone, over the shop's own Wi-Fi.
 #[derive(Parser)]
@@ -39,8 +45,27 @@ struct Cli {
 enum Command {
     Check(CheckArgs),
     Status(StatusArgs),
+    /// List the sales on the books
+    Sales(SalesArgs),
+    Verify(VerifyArgs),
     Backup(BackupArgs),
+    #[command(after_help = TILL_EXAMPLES)]
+    Till(TillArgs),
+    /// Run a payment platform to try things on
+    #[command(after_help = SANDBOX_EXAMPLES)]
+    Sandbox(SandboxArgs),
 }
+
+const TILL_EXAMPLES: &str = "\
+Examples:
+  tillgate till --port /dev/ttyUSB0 status
+  tillgate till --port /dev/ttyUSB0 pay 12.50
+  tillgate till --port /dev/ttyUSB0 last";
+
+const SANDBOX_EXAMPLES: &str = "\
+Examples:
+  tillgate sandbox --make-certificates
+  tillgate sandbox --dir /tmp/sandbox --api 127.0.0.1:7443";
 
 /// Say what is wrong with a configuration: file, line, column, and the fix
 ///
@@ -97,6 +122,22 @@ struct BackupArgs {
     socket: PathBuf,
 }
 
+/// Walk the journal and the books, and name the first row that does not fit
+///
+/// Works beside a running daemon. Note the hash it prints somewhere else: it proves later that nothing was cut off since.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  tillgate verify
+  tillgate verify --config /etc/tillgate/tillgate.toml
+  tillgate verify --db /mnt/backup/tillgate.db
+
+Exit codes: 0 all fits, 1 a row does not fit or cannot be read, 2 the file is no store")]
+struct VerifyArgs {
+    #[command(flatten)]
+    books: BooksArgs,
+}
+
 /// How a command ended.
 #[derive(Clone, Copy)]
 enum Exit {
@@ -111,17 +152,21 @@ fn main() -> ExitCode {
     logging::abort_on_panic();
     let cli = Cli::parse();
     let exit = match logging::start() {
-        Ok(()) => match &cli.command {
-            Command::Check(args) => check(&args.config),
-            Command::Status(args) => status(args),
-            Command::Backup(args) => backup(args),
+        Ok(()) => match cli.command {
+            Command::Check(args) => check(&args),
+            Command::Status(args) => status(&args),
+            Command::Sales(args) => sales(&args),
+            Command::Verify(args) => verify(&args),
+            Command::Backup(args) => backup(&args),
+            Command::Till(args) => return ExitCode::from(till::run(args)),
+            Command::Sandbox(args) => sandbox(args),
         },
         Err(cause) => fail(&cause, Exit::Usage),
     };
     ExitCode::from(exit as u8)
 }
 
-fn check(file: &Path) -> Exit {
+fn check(CheckArgs { config: file }: &CheckArgs) -> Exit {
     match Config::load(file) {
         Ok(config) => {
             for warning in &config.warnings {
@@ -160,6 +205,69 @@ fn backup(args: &BackupArgs) -> Exit {
     }
 }
 
+fn sales(args: &SalesArgs) -> Exit {
+    let (path, zone) = match books(&args.books) {
+        Ok(found) => found,
+        Err(cause) => return fail(&cause, Exit::Usage),
+    };
+    let now = Timestamp::now().to_zoned(zone.clone());
+    let filter = match args.filter(&now) {
+        Ok(filter) => filter,
+        Err(cause) => return fail(&cause, Exit::Usage),
+    };
+    let mut found = Vec::new();
+    let read = Books::open_read_only(&path).map_err(|cause| fail(&cause, Exit::Usage)).and_then(|books| {
+        let all = books.sales(&filter, |sale| {
+            found.push(sale);
+            true
+        });
+        all.map_err(|cause| fail(&cause, Exit::No))
+    });
+    match read {
+        Err(exit) => exit,
+        Ok(_) if args.json => say(&listing::json(&found, &zone)),
+        Ok(_) if args.csv => say(&listing::csv(&found, &zone)),
+        Ok(_) => say(&listing::table(&found, &zone)),
+    }
+}
+
+fn verify(args: &VerifyArgs) -> Exit {
+    let path = match books(&args.books) {
+        Ok((path, _)) => path,
+        Err(cause) => return fail(&cause, Exit::Usage),
+    };
+    let shown = io::stderr().is_terminal();
+    let mut progress = |done, all| {
+        if shown {
+            eprint!("\r{done} of {all} rows");
+        }
+    };
+    let verified = store::verify(&path, &mut progress);
+    if shown {
+        eprint!("\r\x1b[K");
+    }
+    match verified {
+        Ok(Verified { rows, head }) => say(&format!("{}: {rows} rows fit; the newest is {head}", path.display())),
+        Err(cause @ VerifyError::Open(_)) => fail(&cause, Exit::Usage),
+        Err(cause @ (VerifyError::Unreadable(_) | VerifyError::Bad(_))) => fail(&cause, Exit::No),
+    }
+}
+
+/// Where the books are, and in which time zone they are read.
+fn books(args: &BooksArgs) -> Result<(PathBuf, TimeZone), Faults> {
+    let config = args.config.as_deref().map(Config::load).transpose()?;
+    let zone = config.as_ref().and_then(|c| c.shop.time_zone.as_deref()).map(TimeZone::get);
+    let path = args.db.clone().or(config.map(|c| c.store)).unwrap_or_else(|| PathBuf::from(config::STORE));
+    Ok((path, zone.and_then(Result::ok).unwrap_or_else(TimeZone::system)))
+}
+
+fn sandbox(args: SandboxArgs) -> Exit {
+    match sandbox::run(args) {
+        Ok(()) => Exit::Good,
+        Err(cause) => fail(&cause, Exit::Usage),
+    }
+}
+
 fn not_asked(cause: &AskError) -> Exit {
     let exit = match cause {
         AskError::NotReachable { .. } => Exit::NotReachable,
@@ -169,8 +277,18 @@ fn not_asked(cause: &AskError) -> Exit {
     fail(cause, exit)
 }
 
-fn fail(cause: &dyn Display, exit: Exit) -> Exit {
-    eprintln!("tillgate: {cause}");
+/// Says what failed, and why as far as that was not said yet.
+fn fail(cause: &dyn Error, exit: Exit) -> Exit {
+    let mut text = cause.to_string();
+    let mut next = cause.source();
+    while let Some(deeper) = next {
+        let more = deeper.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        next = deeper.source();
+    }
+    eprintln!("tillgate: {text}");
     exit
 }
 

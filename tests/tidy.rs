@@ -24,7 +24,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("config", &["shop"]),
     ("control", &[]),
     ("logging", &[]),
-    ("listing", &["shop", "control"]),
+    ("listing", &["shop", "store", "control"]),
     ("gateway", &["shop", "inbox", "clock", "till", "portal", "platform", "store"]),
     (
         "daemon",
@@ -108,8 +108,9 @@ const IMPURE: &[&str] = &[
 
 const BANNED_CRATES: &[&str] = &["openssl", "openssl-sys", "native-tls", "aws-lc-rs", "aws-lc-sys", "rsa"];
 
-/// "At most about 500", and "about 60".
-const FILE_LINES_MAX: usize = 600;
+/// Files have at most about 500 lines: longer ones are named, much longer ones refused. Functions have about 60.
+const FILE_LINES_LONG: usize = 500;
+const FILE_LINES_MAX: usize = 700;
 const FUNCTION_LINES_MAX: usize = 75;
 
 /// A file: its path from the root of the project, its text, and the same text with comments and literals blanked.
@@ -124,7 +125,7 @@ struct Source {
 impl Source {
     fn new(path: &str, text: &str) -> Source {
         let code = blank(text);
-        let all_tests = !path.starts_with("src/") || path.ends_with("tests.rs");
+        let all_tests = !path.starts_with("src/") || path.ends_with("tests.rs") || path.contains("/tests/");
         let tests_from = match code.lines().position(|l| l.trim() == "#[cfg(test)]") {
             _ if all_tests => 0,
             Some(line) if code.lines().nth(line + 1).is_some_and(|l| l.starts_with("mod ") && l.ends_with('{')) => line,
@@ -272,7 +273,7 @@ fn floors(files: &[Source]) -> Vec<String> {
         }
         let depth = file.path.matches('/').count() - usize::from(file.path.ends_with("/mod.rs"));
         for (line, text) in file.code.lines().enumerate() {
-            let free = usize::from(line >= file.tests_from && !file.path.ends_with("tests.rs"));
+            let free = usize::from(line >= file.tests_from && !file.path.ends_with("/tests.rs"));
             if text.contains(&"super::".repeat(depth + free)) {
                 bad.push(file.says(line, "`super::` leaves the module: write `crate::`"));
             }
@@ -362,6 +363,9 @@ fn names_a_variant(pattern: &str) -> bool {
 fn lengths(files: &[Source]) -> Vec<String> {
     let mut bad = Vec::new();
     for file in files.iter().filter(|f| f.path.starts_with("src/")) {
+        if (FILE_LINES_LONG..=FILE_LINES_MAX).contains(&file.tests_from) {
+            println!("{}", file.says(0, format!("{} lines without tests", file.tests_from)));
+        }
         if file.tests_from > FILE_LINES_MAX {
             bad.push(file.says(0, format!("{} lines without tests: is it one thing?", file.tests_from)));
         }
@@ -540,6 +544,12 @@ fn an_import_that_points_up_or_sideways_is_caught() {
             "use super::super::till;",
             "src/store/row.rs:1: `super::` leaves the module: write `crate::`",
         ),
+        ("src/till/plain_tests.rs", "use super::super::frame;", ""),
+        (
+            "src/till/tests.rs",
+            "use super::super::shop;",
+            "src/till/tests.rs:1: `super::` leaves the module: write `crate::`",
+        ),
         ("src/config.rs", "use tillgate::till::Till;", "src/config.rs:1: inside the library write `crate::`"),
         (
             "src/cellar.rs",
@@ -597,8 +607,8 @@ fn a_long_file_and_a_long_function_are_caught() {
         |lines: usize| format!("impl A {{\n    fn f(\n    ) {{\n{}    }}\n}}\n", "        1;\n".repeat(lines));
     assert_eq!(caught(lengths, "src/a.rs", &function(60)), "");
     assert_eq!(caught(lengths, "src/a.rs", &function(80)), "src/a.rs:2: a function of 83 lines: is it one thing?");
-    assert!(caught(lengths, "src/a.rs", &"x\n".repeat(650)).contains("650 lines"));
-    let tested = format!("x\n#[cfg(test)]\nmod tests {{\n{}}}\n", "y\n".repeat(650));
+    assert!(caught(lengths, "src/a.rs", &"x\n".repeat(701)).contains("701 lines"));
+    let tested = format!("x\n#[cfg(test)]\nmod tests {{\n{}}}\n", "y\n".repeat(701));
     assert_eq!(caught(lengths, "src/a.rs", &tested), "");
 }
 

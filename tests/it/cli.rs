@@ -2,6 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use tillgate::control::{Control, Request, Response};
+use tillgate::shop::effect::Record;
+use tillgate::shop::event::{Ticket, TillNumber};
+use tillgate::shop::id::SaleId;
+use tillgate::shop::money::{Amount, Currency};
+use tillgate::shop::sale::{Code, Sale, SaleState, Telling};
+use tillgate::shop::time::{BootId, Mono, Wall};
+use tillgate::store::{self, Store};
 
 struct Folder(PathBuf);
 
@@ -271,4 +279,128 @@ fn with_no_daemon_there_status_and_backup_say_what_to_do() {
         assert!(said.contains(socket) && said.contains("start it with `tillgate run`"), "{said}");
     }
     assert!(!to.exists());
+}
+
+/// A store with one lapsed sale of till 3, asked for at noon UTC on 2027-01-15.
+fn store_with_a_sale(path: &Path) -> Store {
+    let asked_at = Some(Wall(1_800_014_400_000));
+    let sale = Sale {
+        id: SaleId(0x0bad_cafe << 96),
+        till: TillNumber::new(3).unwrap(),
+        ticket: Some(Ticket { epoch: Some(1), number: 77 }),
+        amount: Amount::from_minor(1_250, Currency::from_code("EUR").unwrap()).unwrap(),
+        code: Code::from_bits(1),
+        asked_at,
+        ended_at: asked_at,
+        boot: BootId(1),
+        ends: Mono(1),
+        hears_result: true,
+        state: SaleState::Lapsed { telling: Telling::Taken },
+        attempts: Vec::new(),
+        refunds: Vec::new(),
+    };
+    let mut store = Store::open(path).unwrap();
+    store.commit(asked_at, &[Record::Sale { sale: Box::new(sale), open: false }]).unwrap();
+    store
+}
+
+#[test]
+fn sales_are_listed_while_the_store_is_in_use() {
+    let folder = Folder::new("sales");
+    let db = folder.file("tillgate.db");
+    let _store = store_with_a_sale(&db);
+    let db = db.to_str().unwrap();
+    for (args, count) in [
+        (&[][..], 1),
+        (&["--since", "2027-01-15T12:00:00Z", "--until", "2027-01-15T12:00:01Z"], 1),
+        (&["--since", "2027-01-15T12:00:01Z"], 0),
+        (&["--until", "2027-01-15T12:00:00Z"], 0),
+        (&["--till", "3", "--state", "lapsed"], 1),
+        (&["--till", "4"], 0),
+        (&["--state", "approved"], 0),
+    ] {
+        let output = tillgate(&[&["sales", "--db", db, "--json"], args].concat());
+        let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(rows.as_array().unwrap().len(), count, "{args:?}");
+    }
+    let table = text(&tillgate(&["sales", "--db", db]).stdout);
+    assert!(table.contains("12.50 EUR") && table.contains("0badcafe") && table.ends_with("1 sale\n"), "{table}");
+    let csv = text(&tillgate(&["sales", "--db", db, "--csv"]).stdout);
+    assert!(csv.contains(",3,1,77,12.50,EUR,0.00,lapsed,taken,0,false"), "{csv}");
+}
+
+#[test]
+fn sales_asked_for_in_a_wrong_way_say_the_right_one() {
+    let folder = Folder::new("asked");
+    let db = folder.file("tillgate.db");
+    drop(store_with_a_sale(&db));
+    let db = db.to_str().unwrap();
+    for (args, words) in [
+        (&["--since", "tomorrow"][..], "write 2026-11-22, today, yesterday, 3h"),
+        (&["--till", "0"], "a till number is from 1 to 9999"),
+        (&["--state", "pending"], "approved"),
+        (&["--json", "--csv"], "cannot be used with"),
+        (&["--limit", "0"], "1..=1000000"),
+    ] {
+        let output = tillgate(&[&["sales", "--db", db], args].concat());
+        let said = text(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains(words), "{args:?}: {said}");
+    }
+    let missing = folder.file("missing.db");
+    for command in ["sales", "verify"] {
+        let output = tillgate(&[command, "--db", missing.to_str().unwrap()]);
+        let said = text(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains("missing.db"), "{said}");
+        assert!(!missing.exists());
+    }
+}
+
+#[test]
+fn verify_says_yes_and_names_the_row_that_was_changed() {
+    let folder = Folder::new("verify");
+    let db = folder.file("tillgate.db");
+    drop(store_with_a_sale(&db));
+    let name = db.to_str().unwrap();
+    let good = tillgate(&["verify", "--db", name]);
+    assert_eq!(good.status.code(), Some(0), "{}", text(&good.stderr));
+    assert!(text(&good.stdout).contains("1 rows fit"), "{}", text(&good.stdout));
+    let sql = rusqlite::Connection::open(&db).unwrap();
+    sql.execute("UPDATE sales SET minor = 1", []).unwrap();
+    drop(sql);
+    let bad = tillgate(&["verify", "--db", name]);
+    assert_eq!(bad.status.code(), Some(1));
+    assert!(text(&bad.stderr).contains("journal row 1"), "{}", text(&bad.stderr));
+}
+
+#[test]
+fn status_and_backup_are_answered_by_a_daemon() {
+    let folder = Folder::new("daemon");
+    let (db, socket) = (folder.file("tillgate.db"), folder.file("control.sock"));
+    let _store = store_with_a_sale(&db);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let answers = move |request| {
+        let db = db.clone();
+        async move {
+            match request {
+                Request::Status => Response::Refused("no status in this test".to_owned()),
+                Request::Backup => {
+                    let copy = db.with_extension("copy");
+                    store::backup(&db, &copy).unwrap();
+                    Response::Backup(copy)
+                }
+            }
+        }
+    };
+    let _control = Control::start(runtime.handle(), &socket, answers).unwrap();
+    let (socket, to) = (socket.to_str().unwrap(), folder.file("books.db"));
+    let to = to.to_str().unwrap();
+    let refused = tillgate(&["status", "--socket", socket]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(text(&refused.stderr), "tillgate: the daemon refused: no status in this test\n");
+    let output = tillgate(&["backup", to, "--socket", socket]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&tillgate(&["sales", "--db", to]).stdout).ends_with("1 sale\n"));
+    assert_eq!(tillgate(&["verify", "--db", to]).status.code(), Some(0));
+    let again = tillgate(&["backup", to, "--socket", socket]);
+    assert!(again.status.code() == Some(2) && text(&again.stderr).contains("exists already"));
 }
