@@ -209,7 +209,8 @@ impl Board {
         let seat = seats.taken.get_mut(&session)?;
         seat.live.retain(|stream| !stream.is_closed());
         if seat.live.len() >= LIVE_PER_SESSION_MAX {
-            seat.live.pop_front();
+            // The word alone says "displaced": a stream whose seat vanishes must load its page again.
+            let _ = seat.live.pop_front().map(|oldest| oldest.send(()));
         }
         let (displace, displaced) = oneshot::channel();
         seat.live.push_back(displace);

@@ -78,7 +78,7 @@ impl Stream {
             Some(live) => tokio::select! {
                 // The sender is gone with the visit: that is a change, too.
                 _ = live.version.wait_for(|version| *version != known) => CHANGED,
-                _ = &mut live.displaced => DISPLACED,
+                displaced = &mut live.displaced => if displaced.is_ok() { DISPLACED } else { CHANGED },
                 () = tokio::time::sleep(COMMENT_EVERY) => COMMENT,
             },
         };

@@ -41,7 +41,7 @@ pub(super) async fn accept(listener: TcpListener, site: Arc<Site>, open: Arc<Ope
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = stop.changed() => return,
+            _ = stop.changed() => break,
         };
         let (stream, peer) = match accepted {
             Ok((stream, peer)) => (stream, peer.ip().to_canonical()),
@@ -55,6 +55,8 @@ pub(super) async fn accept(listener: TcpListener, site: Arc<Site>, open: Arc<Ope
         let Some(place) = Open::take(&open, peer, &site.limits) else { continue };
         tokio::spawn(serve(stream, peer, site.clone(), router.clone(), stop.clone(), place));
     }
+    // Before `stop`, whose end says that the address is free.
+    drop(listener);
 }
 
 async fn serve(

@@ -90,8 +90,8 @@ unpaid-power-cut = Die Zahlung wurde unterbrochen.
 unpaid-lapsed = Die Zahlung wurde nicht rechtzeitig bestätigt.
 unpaid-next = Für einen neuen Versuch fragen Sie bitte an der Kasse.
 unpaid-safe = Sollte doch noch Geld abgebucht werden, bekommen Sie es automatisch zurück.
-back-on-its-way = Das Geld ist auf dem Weg zurück zu Ihnen.
-back-done = Das Geld wurde an Sie zurückgeschickt.
+back-on-its-way = Der zurückgegebene Betrag ist auf dem Weg zu Ihnen.
+back-done = Der zurückgegebene Betrag wurde an Sie geschickt.
 done-button = Fertig
 
 # Beleg

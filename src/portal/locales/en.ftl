@@ -90,8 +90,8 @@ unpaid-power-cut = The payment was interrupted.
 unpaid-lapsed = The payment was not confirmed in time.
 unpaid-next = To try again, please ask the cashier.
 unpaid-safe = If any money is still taken, you get it back automatically.
-back-on-its-way = The money is on its way back to you.
-back-done = The money has been sent back to you.
+back-on-its-way = The amount given back is on its way to you.
+back-done = The amount given back has been sent to you.
 done-button = Done
 
 # Receipt

@@ -90,8 +90,8 @@ unpaid-power-cut = El pago se interrumpió.
 unpaid-lapsed = El pago no se confirmó a tiempo.
 unpaid-next = Para intentarlo de nuevo, pregunte en la caja.
 unpaid-safe = Si aun así se le cobra algo, se le devolverá automáticamente.
-back-on-its-way = El dinero está en camino de vuelta a usted.
-back-done = Ya se le ha enviado el dinero de vuelta.
+back-on-its-way = El importe devuelto está en camino.
+back-done = Ya se le ha enviado el importe devuelto.
 done-button = Listo
 
 # Recibo

@@ -90,8 +90,8 @@ unpaid-power-cut = Le paiement a été interrompu.
 unpaid-lapsed = Le paiement n’a pas été confirmé à temps.
 unpaid-next = Pour réessayer, adressez-vous à la caisse.
 unpaid-safe = Si de l’argent est encore prélevé, il vous sera rendu automatiquement.
-back-on-its-way = L’argent est en route vers vous.
-back-done = L’argent vous a été renvoyé.
+back-on-its-way = Le montant rendu est en route vers vous.
+back-done = Le montant rendu vous a été envoyé.
 done-button = Terminé
 
 # Reçu
