@@ -83,13 +83,13 @@ impl Daemon {
         let (inbox, events) = Inbox::new();
         let channel = channel_settings(config);
         let open = Channel::open(&channel).map_err(|e| fail("the channel to the platform cannot be set up")(e.into()))?;
-        let settings = CounterSettings { shop: config.shop.name.clone(), portal_url: config.portal.url.clone() };
+        let settings = CounterSettings { shop_name: config.shop.name.clone(), portal_url: config.portal.url.clone() };
         let counter = Arc::new(Counter::new(open, settings));
         let desk = Desk::start(handle, Arc::clone(&counter), inbox.clone());
         let settings = portal_settings(config, framed_by);
         let portal = Portal::start(handle, settings, inbox.clone());
         let portal = portal.map_err(|e| fail("the portal cannot be opened")(e.into()))?;
-        let facts = ReceiptFacts { shop_name: config.shop.name.clone(), time_zone: config.shop.time_zone.clone() };
+        let facts = ReceiptFacts { shop_name: config.shop.name.clone(), time_zone: time_zone(config) };
         let tills = Tills::start(config.tills.iter().map(|t| till_settings(config, t)).collect(), &facts, &inbox);
         let tills = tills.map_err(|e| fail("the tills cannot be opened")(e.into()))?;
 
@@ -170,6 +170,12 @@ pub fn run(config: &Config) -> Result<(), DaemonError> {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     tracing::info!("stopping");
     daemon.stop()
+}
+
+/// The shop's zone, else the machine's.
+fn time_zone(config: &Config) -> Option<jiff::tz::TimeZone> {
+    let named = config.shop.time_zone.as_deref().and_then(|name| jiff::tz::TimeZone::get(name).ok());
+    named.or_else(|| Some(jiff::tz::TimeZone::system()))
 }
 
 fn channel_settings(config: &Config) -> ChannelSettings {

@@ -1,1 +1,220 @@
-//! (being built)
+//! The phones: a captive portal that shows each visit its present screen and turns taps into events. Decides nothing.
+
+mod amounts;
+mod assets;
+mod board;
+mod language;
+mod live;
+mod loads;
+mod page;
+mod posts;
+mod screens;
+mod server;
+mod site;
+mod tokens;
+
+pub use board::Board;
+pub use language::Language;
+
+use crate::inbox::Inbox;
+use crate::shop::event::TillNumber;
+use site::Site;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+/// What the portal is told about the shop. Everything but addresses, name and tills has a default.
+#[derive(Clone, Debug)]
+pub struct PortalSettings {
+    /// Where to listen; port 0 takes any free one.
+    pub listen: Vec<SocketAddr>,
+    /// The address phones know us by, such as `http://10.77.0.1`, without a path. `None`: the first bound address.
+    pub public_base: Option<String>,
+    /// The shop's name as customers know it.
+    pub shop_name: String,
+    /// The shop's own terms of use, paragraphs parted by empty lines. `None`: ours, in the customer's language.
+    pub terms: Option<String>,
+    /// Each till's number and what it is called beside its number (may be empty).
+    pub tills: BTreeMap<TillNumber, String>,
+    /// For phones that want none of our languages.
+    pub default_language: Language,
+    /// IANA name of the zone that receipts give times in. `None`: the machine's.
+    pub time_zone: Option<String>,
+    /// How much is taken at once.
+    pub limits: Limits,
+    /// Set by [`PortalSettings::framed_by`] only.
+    allow_framing: Option<String>,
+}
+
+/// How much the portal takes at once, and for how long it waits.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections; further ones are closed at once.
+    pub connections_max: usize,
+    /// Connections of one address; further ones are closed at once.
+    pub connections_per_address_max: usize,
+    /// Visits opened from one address; further ones find the portal full.
+    pub visits_per_address_max: usize,
+    /// Live streams; further pages look again every few seconds.
+    pub live_max: usize,
+    /// How long a request's head, its body, and the pause between two requests may each take.
+    pub read_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connections_max: 2_048,
+            connections_per_address_max: 32,
+            visits_per_address_max: 32,
+            live_max: 1_536,
+            read_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl PortalSettings {
+    /// Settings with every default.
+    pub fn new(listen: Vec<SocketAddr>, shop_name: String, tills: BTreeMap<TillNumber, String>) -> PortalSettings {
+        PortalSettings {
+            listen,
+            public_base: None,
+            shop_name,
+            terms: None,
+            tills,
+            default_language: Language::En,
+            time_zone: None,
+            limits: Limits::default(),
+            allow_framing: None,
+        }
+    }
+
+    /// The same, with pages that may stand in a frame of this origin. For the demonstration only: a shop's portal
+    /// stands in no frame.
+    #[must_use]
+    pub fn framed_by(mut self, origin: &str) -> PortalSettings {
+        self.allow_framing = Some(origin.to_owned());
+        self
+    }
+}
+
+/// Why the portal cannot start. Each is the configuration's to mend.
+#[derive(Debug)]
+pub enum StartError {
+    /// The address cannot be had.
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The public address or the framing origin is not an address such as `http://10.77.0.1`.
+    Address {
+        /// What it is instead.
+        text: String,
+    },
+    /// There is no such time zone on this machine.
+    TimeZone {
+        /// Its name.
+        name: String,
+        /// Why not.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The operating system gives no random numbers.
+    NoRandomness,
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Listen { address, source } => {
+                write!(f, "cannot listen on {address}: {source}; choose a free address of this machine")
+            }
+            StartError::Address { text } => {
+                write!(f, "{text:?} is not an address such as http://10.77.0.1, without a path")
+            }
+            StartError::TimeZone { name, source } => {
+                write!(f, "no time zone {name:?}: {source}; use a name such as Europe/Berlin")
+            }
+            StartError::NoRandomness => f.write_str("the operating system gives no random numbers"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            StartError::Listen { source, .. } => Some(source),
+            StartError::TimeZone { source, .. } => Some(source.as_ref()),
+            StartError::Address { .. } | StartError::NoRandomness => None,
+        }
+    }
+}
+
+/// The running portal.
+#[derive(Debug)]
+pub struct Portal {
+    addresses: Vec<SocketAddr>,
+    board: Board,
+    stop: watch::Sender<bool>,
+}
+
+impl Portal {
+    /// Binds the addresses and begins to answer on the runtime of `handle`. May be called from any thread.
+    pub fn start(handle: &Handle, settings: PortalSettings, inbox: Inbox) -> Result<Portal, StartError> {
+        let _context = handle.enter();
+        let listeners = settings.listen.iter().map(|address| bind(*address)).collect::<Result<Vec<_>, _>>()?;
+        let addresses: Vec<_> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+        let base = match (&settings.public_base, addresses.first()) {
+            (Some(base), _) => checked_base(base)?,
+            (None, Some(address)) => format!("http://{address}"),
+            (None, None) => return Err(StartError::Address { text: String::new() }),
+        };
+        let site = Arc::new(Site::new(settings, base, inbox)?);
+        let board = site.board.clone();
+        let (stop, stopped) = watch::channel(false);
+        let open = Arc::new(server::Open::default());
+        for listener in listeners {
+            handle.spawn(server::accept(listener, site.clone(), open.clone(), stopped.clone()));
+        }
+        Ok(Portal { addresses, board, stop })
+    }
+
+    /// The addresses that are listened on, in the order of the settings.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Where the gateway leaves the screens.
+    pub fn board(&self) -> &Board {
+        &self.board
+    }
+
+    /// Takes no more connections, lets those under way finish their answer (1 s at most), and returns when all is shut.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        self.stop.closed().await;
+    }
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let bound = std::net::TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        TcpListener::from_std(listener)
+    });
+    bound.map_err(|source| StartError::Listen { address, source })
+}
+
+/// A public address without a slash at the end.
+fn checked_base(text: &str) -> Result<String, StartError> {
+    let base = text.trim_end_matches('/');
+    let authority = base.strip_prefix("http://").or_else(|| base.strip_prefix("https://"));
+    let sound = |a: &str| !a.is_empty() && a.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b));
+    if authority.is_some_and(sound) { Ok(base.to_owned()) } else { Err(StartError::Address { text: text.to_owned() }) }
+}

@@ -1,0 +1,237 @@
+//! What each phone's page shows at present, left here by the gateway and read by the pages. Decides nothing.
+
+use super::language::Language;
+use crate::clock::Clock;
+use crate::shop::effect::Screen;
+use crate::shop::event::TillNumber;
+use crate::shop::id::{SaleId, SessionId};
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{oneshot, watch};
+
+/// Live streams of one visit; an older one is ended for a newer one.
+const LIVE_PER_SESSION_MAX: usize = 2;
+/// Ended visits whose till is remembered, so that a phone that comes back need not type it again.
+const ENDED_MAX: usize = 512;
+
+/// The screens of all visits. Clones are the same board; no call waits for anything but the others' short ones.
+#[derive(Clone, Debug)]
+pub struct Board(Arc<Mutex<Seats>>);
+
+#[derive(Debug)]
+struct Seats {
+    taken: BTreeMap<SessionId, Seat>,
+    ended: VecDeque<(SessionId, TillNumber)>,
+    /// The version given last. It begins with the time, so that a page from before a restart is not taken for new.
+    version: u64,
+}
+
+#[derive(Debug)]
+struct Seat {
+    /// `None` between the phone's log-in and the first screen.
+    screen: Option<Screen>,
+    version: watch::Sender<u64>,
+    /// The version that the shop knows was loaded.
+    seen: Option<u64>,
+    /// The attempt whose checkout the phone was sent to.
+    handed_over: Option<(SaleId, u32)>,
+    language: Option<Language>,
+    opened_from: Option<IpAddr>,
+    till: Option<TillNumber>,
+    live: VecDeque<oneshot::Sender<()>>,
+}
+
+impl Seat {
+    fn new(version: u64) -> Seat {
+        Seat {
+            screen: None,
+            version: watch::Sender::new(version),
+            seen: None,
+            handed_over: None,
+            language: None,
+            opened_from: None,
+            till: None,
+            live: VecDeque::new(),
+        }
+    }
+}
+
+/// A visit as a page finds it.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// No such visit, or it has ended. If it is known where it stood last: there.
+    Ended { till: Option<TillNumber> },
+    /// Logged in; the shop has not answered yet.
+    Blank { language: Option<Language> },
+    /// This is its page.
+    Shown(Box<Shown>),
+}
+
+/// A visit's page.
+#[derive(Debug)]
+pub(super) struct Shown {
+    pub(super) screen: Screen,
+    pub(super) version: u64,
+    pub(super) language: Option<Language>,
+}
+
+/// Why no new visit can be opened.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct NoSeat;
+
+/// The ends of a live stream: new versions, and the word to stop.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) version: watch::Receiver<u64>,
+    pub(super) displaced: oneshot::Receiver<()>,
+}
+
+impl Board {
+    pub(super) fn new() -> Board {
+        Board(Arc::new(Mutex::new(Seats { taken: BTreeMap::new(), ended: VecDeque::new(), version: Clock::mono().0 })))
+    }
+
+    /// From now on `screen` is what the visit's page shows. The same screen again changes nothing.
+    pub fn show(&self, session: SessionId, screen: Screen) {
+        let mut seats = self.lock();
+        let version = seats.version.saturating_add(1);
+        let seat = seats.taken.entry(session).or_insert_with(|| Seat::new(version));
+        if seat.screen.as_ref() == Some(&screen) {
+            return;
+        }
+        if let Some(till) = till_of(&screen) {
+            seat.till = Some(till);
+        }
+        seat.screen = Some(screen);
+        seat.version.send_replace(version);
+        seats.version = version;
+    }
+
+    /// The visit has ended: its pages lead to the start.
+    pub fn forget(&self, session: SessionId) {
+        let mut seats = self.lock();
+        let Some(seat) = seats.taken.remove(&session) else { return };
+        if let Some(till) = seat.till {
+            if seats.ended.len() >= ENDED_MAX {
+                seats.ended.pop_front();
+            }
+            seats.ended.push_back((session, till));
+        }
+    }
+
+    /// How many visits there are.
+    pub fn count(&self) -> usize {
+        self.lock().taken.len()
+    }
+
+    /// Takes a seat for a visit that is about to begin, unless all (`max`), or the address's share, are taken.
+    pub(super) fn reserve(
+        &self,
+        session: SessionId,
+        language: Option<Language>,
+        from: IpAddr,
+        max: usize,
+        per_address_max: usize,
+    ) -> Result<(), NoSeat> {
+        let mut seats = self.lock();
+        let of_address = seats.taken.values().filter(|seat| seat.opened_from == Some(from)).count();
+        if seats.taken.len() >= max || of_address >= per_address_max {
+            return Err(NoSeat);
+        }
+        let version = seats.version;
+        let seat = seats.taken.entry(session).or_insert_with(|| Seat::new(version));
+        seat.language = language;
+        seat.opened_from = Some(from);
+        Ok(())
+    }
+
+    /// Gives a seat back that no screen came for.
+    pub(super) fn release_blank(&self, session: SessionId) {
+        let mut seats = self.lock();
+        if seats.taken.get(&session).is_some_and(|seat| seat.screen.is_none()) {
+            seats.taken.remove(&session);
+        }
+    }
+
+    /// What the visit's page shows.
+    pub(super) fn find(&self, session: SessionId) -> Found {
+        let seats = self.lock();
+        let Some(seat) = seats.taken.get(&session) else {
+            let ended = seats.ended.iter().find(|(id, _)| *id == session);
+            return Found::Ended { till: ended.map(|(_, till)| *till) };
+        };
+        let language = seat.language;
+        match &seat.screen {
+            None => Found::Blank { language },
+            Some(screen) => {
+                Found::Shown(Box::new(Shown { screen: screen.clone(), version: *seat.version.borrow(), language }))
+            }
+        }
+    }
+
+    /// Whether the visit lives.
+    pub(super) fn has(&self, session: SessionId) -> bool {
+        self.lock().taken.contains_key(&session)
+    }
+
+    /// True for the first load of this version: then the shop is to be told.
+    pub(super) fn claim_seen(&self, session: SessionId, version: u64) -> bool {
+        let mut seats = self.lock();
+        let Some(seat) = seats.taken.get_mut(&session) else { return false };
+        let first = seat.seen != Some(version);
+        seat.seen = Some(version);
+        first
+    }
+
+    /// The shop could not be told: the next load tries again.
+    pub(super) fn unclaim_seen(&self, session: SessionId) {
+        if let Some(seat) = self.lock().taken.get_mut(&session) {
+            seat.seen = None;
+        }
+    }
+
+    /// Whether the phone was already sent to this attempt's checkout.
+    pub(super) fn handed_over(&self, session: SessionId, sale: SaleId, attempt_no: u32) -> bool {
+        self.lock().taken.get(&session).is_some_and(|seat| seat.handed_over == Some((sale, attempt_no)))
+    }
+
+    /// The phone is being sent to this attempt's checkout.
+    pub(super) fn hand_over(&self, session: SessionId, sale: SaleId, attempt_no: u32) {
+        if let Some(seat) = self.lock().taken.get_mut(&session) {
+            seat.handed_over = Some((sale, attempt_no));
+        }
+    }
+
+    /// Opens a live stream, ending the visit's oldest if it has too many.
+    pub(super) fn listen(&self, session: SessionId) -> Option<Live> {
+        let mut seats = self.lock();
+        let seat = seats.taken.get_mut(&session)?;
+        seat.live.retain(|stream| !stream.is_closed());
+        if seat.live.len() >= LIVE_PER_SESSION_MAX {
+            // The word alone says "displaced": a stream whose seat vanishes must load its page again.
+            let _ = seat.live.pop_front().map(|oldest| oldest.send(()));
+        }
+        let (displace, displaced) = oneshot::channel();
+        seat.live.push_back(displace);
+        Some(Live { version: seat.version.subscribe(), displaced })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Seats> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The till that a screen says the phone stands at.
+fn till_of(screen: &Screen) -> Option<TillNumber> {
+    match screen {
+        Screen::EnterTill { .. } => None,
+        Screen::InLine { till, .. } | Screen::Waiting { till } => Some(*till),
+        Screen::Confirm { facts, .. }
+        | Screen::TooLate { facts }
+        | Screen::Contacting { facts, .. }
+        | Screen::Pay { facts, .. }
+        | Screen::Closing { facts } => Some(facts.till),
+        Screen::Result(receipt) => Some(receipt.facts.till),
+    }
+}

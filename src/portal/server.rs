@@ -1,0 +1,175 @@
+//! Connections: accepts them within the limits and lets hyper speak HTTP on them. Knows no pages.
+
+use super::site::{Peer, Site};
+use super::{Limits, live, loads, posts};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::DefaultBodyLimit;
+use axum::extract::Request;
+use axum::http::header::HOST;
+use axum::response::Response;
+use axum::routing::{get, post};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tower::ServiceExt;
+
+/// Largest form.
+const FORM_BYTES_MAX: usize = 4_096;
+/// Room for request line and headers together.
+const HEAD_BYTES_MAX: usize = 16_384;
+/// Most header fields of a request.
+const HEADERS_MAX: usize = 64;
+/// How long sent bytes may stay unacknowledged before the phone is taken for gone.
+const UNHEARD_MS: u32 = 30_000;
+/// How long connections may finish their answer when the portal stops.
+const STOP_WAIT: Duration = Duration::from_secs(1);
+/// Pause after an accept that failed, most likely for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Accepts connections until `stop` changes. Held clones of `stop` say that connections are still open.
+pub(super) async fn accept(listener: TcpListener, site: Arc<Site>, open: Arc<Open>, mut stop: watch::Receiver<bool>) {
+    let router = router(site.clone());
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.changed() => break,
+        };
+        let (stream, peer) = match accepted {
+            Ok((stream, peer)) => (stream, peer.ip().to_canonical()),
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        // Over the limits the connection is closed at once: the phone tries again, and others are not held up.
+        let Some(place) = Open::take(&open, peer, &site.limits) else { continue };
+        tokio::spawn(serve(stream, peer, site.clone(), router.clone(), stop.clone(), place));
+    }
+    // Before `stop`, whose end says that the address is free.
+    drop(listener);
+}
+
+async fn serve(
+    stream: TcpStream,
+    peer: IpAddr,
+    site: Arc<Site>,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+    _place: OpenPlace,
+) {
+    let _ = stream.set_nodelay(true);
+    let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNHEARD_MS);
+    let read_timeout = site.limits.read_timeout;
+    let service = service_fn(move |request| answer(site.clone(), router.clone(), peer, request));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(read_timeout)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .max_headers(HEADERS_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        _ = stop.changed() => {
+            connection.as_mut().graceful_shutdown();
+            tokio::time::timeout(STOP_WAIT, connection).await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a phone's connection broke off");
+    }
+}
+
+async fn answer(
+    site: Arc<Site>,
+    router: Router,
+    peer: IpAddr,
+    request: Request<Incoming>,
+) -> Result<Response, Infallible> {
+    let mut request = request.map(Body::new);
+    let mut response = if is_own(&site, &request) {
+        request.extensions_mut().insert(Peer(peer));
+        match router.oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    } else {
+        site.to_start()
+    };
+    site.dress(&mut response);
+    Ok(response)
+}
+
+/// Whether a request means us, rather than a host whose traffic was turned to us.
+fn is_own(site: &Site, request: &Request) -> bool {
+    let host = || request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    request.uri().authority().map(|a| a.as_str()).or_else(host).is_some_and(|authority| site.is_own(authority))
+}
+
+fn router(site: Arc<Site>) -> Router {
+    let to_start = |axum::extract::State(site): axum::extract::State<Arc<Site>>| async move { site.to_start() };
+    Router::new()
+        .route("/", get(loads::start))
+        .route("/login", post(posts::log_in))
+        .route("/t/{number}", get(loads::scanned))
+        .route("/s/{token}", get(loads::visit_without_slash))
+        .route("/s/{token}/", get(loads::visit))
+        .route("/s/{token}/live", get(live::live))
+        .route("/s/{token}/receipt", get(loads::receipt))
+        .route("/s/{token}/{act}", post(posts::act))
+        .route("/a/{name}", get(loads::asset))
+        .route("/favicon.ico", get(loads::icon))
+        .fallback(to_start)
+        .method_not_allowed_fallback(to_start)
+        .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
+        .with_state(site)
+}
+
+/// Which connections are open, by address.
+#[derive(Debug, Default)]
+pub(super) struct Open(Mutex<BTreeMap<IpAddr, usize>>);
+
+/// One open connection's place; given back when dropped.
+#[derive(Debug)]
+struct OpenPlace {
+    open: Arc<Open>,
+    peer: IpAddr,
+}
+
+impl Open {
+    fn take(open: &Arc<Open>, peer: IpAddr, limits: &Limits) -> Option<OpenPlace> {
+        let mut counts = open.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = counts.values().fold(0_usize, |sum, n| sum.saturating_add(*n));
+        let of_peer = counts.entry(peer).or_insert(0);
+        if all >= limits.connections_max || *of_peer >= limits.connections_per_address_max {
+            if *of_peer == 0 {
+                counts.remove(&peer);
+            }
+            return None;
+        }
+        *of_peer = of_peer.saturating_add(1);
+        Some(OpenPlace { open: open.clone(), peer })
+    }
+}
+
+impl Drop for OpenPlace {
+    fn drop(&mut self) {
+        let mut counts = self.open.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.peer) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                counts.remove(&self.peer);
+            }
+        }
+    }
+}
