@@ -239,7 +239,7 @@ fn many_sales(folder: &Path) {
     println!("{:32} {:8.2} ms", "open with 1,000,000 sales", ms(start));
     let start = Instant::now();
     let loaded = store.load().unwrap();
-    println!("{:32} {:8.2} ms {} sales", "load with 1,000,000 sales", ms(start), loaded.sales.len());
+    println!("{:32} {:8.2} ms {} sales", "load with 1,000,000 sales", ms(start), loaded.shop.sales.len());
     let books = Books::open_read_only(&path).unwrap();
     let till = TillNumber::new(7).unwrap();
     for epoch in [None, Some(3)] {

@@ -82,7 +82,8 @@ impl Daemon {
 
         let (inbox, events) = Inbox::new();
         let channel = channel_settings(config);
-        let open = Channel::open(&channel).map_err(|e| fail("the channel to the platform cannot be set up")(e.into()))?;
+        let open =
+            Channel::open(&channel).map_err(|e| fail("the channel to the platform cannot be set up")(e.into()))?;
         let settings = CounterSettings { shop_name: config.shop.name.clone(), portal_url: config.portal.url.clone() };
         let counter = Arc::new(Counter::new(open, settings));
         let desk = Desk::start(handle, Arc::clone(&counter), inbox.clone());
@@ -238,7 +239,8 @@ impl Answers {
         };
         let free_bytes = disk_free_bytes(&self.store).unwrap_or(0);
         let tills = self.seen.status();
-        let of_till = |number: u16| sales.iter().find(|s: &&control::SaleLine| s.till == number).map(|s| s.state.clone());
+        let of_till =
+            |number: u16| sales.iter().find(|s: &&control::SaleLine| s.till == number).map(|s| s.state.clone());
         let tills = tills.into_iter().map(|till| control::TillLine {
             number: till.number.number(),
             label: till.label,

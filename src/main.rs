@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use tillgate::config::{self, Config, Faults};
 use tillgate::control::{self, AskError};
+use tillgate::daemon;
+use tillgate::demo;
 use tillgate::listing::{self, BooksArgs, SalesArgs};
 use tillgate::logging;
 use tillgate::sandbox::{self, SandboxArgs};
@@ -43,6 +45,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Run(RunArgs),
     Check(CheckArgs),
     Status(StatusArgs),
     /// List the sales on the books
@@ -54,6 +57,42 @@ enum Command {
     /// Run a payment platform to try things on
     #[command(after_help = SANDBOX_EXAMPLES)]
     Sandbox(SandboxArgs),
+    Demo(DemoArgs),
+}
+
+/// Run the daemon
+///
+/// Until SIGTERM or SIGINT. SIGHUP reads key, certificate and pins anew. Whatever ends it, the books are right.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  tillgate run --config /etc/tillgate/tillgate.toml
+  TILLGATE_LOG=debug tillgate run --config tillgate.toml
+
+Exit codes: 0 told to stop, 2 the configuration cannot be used, 70 it could not start or go on")]
+struct RunArgs {
+    /// The configuration
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// Try everything on this machine: a till and a phone side by side in the browser
+///
+/// Starts the daemon, a payment platform and a till, all real, in a temporary folder. Nothing of it remains.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  tillgate demo
+  tillgate demo --auto
+
+Exit codes of --auto: 0 everything happened and all books agree, 1 it did not")]
+struct DemoArgs {
+    /// Play a payment by itself, with a wrong password and an account without money on the way
+    #[arg(long)]
+    auto: bool,
+    /// Where the page is
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7878")]
+    listen: std::net::SocketAddr,
 }
 
 const TILL_EXAMPLES: &str = "\
@@ -153,6 +192,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let exit = match logging::start() {
         Ok(()) => match cli.command {
+            Command::Run(args) => run(&args),
             Command::Check(args) => check(&args),
             Command::Status(args) => status(&args),
             Command::Sales(args) => sales(&args),
@@ -160,10 +200,33 @@ fn main() -> ExitCode {
             Command::Backup(args) => backup(&args),
             Command::Till(args) => return ExitCode::from(till::run(args)),
             Command::Sandbox(args) => sandbox(args),
+            Command::Demo(args) => demo(&args),
         },
         Err(cause) => fail(&cause, Exit::Usage),
     };
     ExitCode::from(exit as u8)
+}
+
+fn run(args: &RunArgs) -> Exit {
+    let config = match Config::load(&args.config) {
+        Ok(config) => config,
+        Err(faults) => return fail(&faults, Exit::Usage),
+    };
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    match daemon::run(&config) {
+        Ok(()) => Exit::Good,
+        Err(error) => fail(&error, Exit::Internal),
+    }
+}
+
+fn demo(args: &DemoArgs) -> Exit {
+    match demo::run(args.listen, args.auto) {
+        Ok(true) => Exit::Good,
+        Ok(false) => Exit::No,
+        Err(error) => fail(&error, Exit::No),
+    }
 }
 
 fn check(CheckArgs { config: file }: &CheckArgs) -> Exit {

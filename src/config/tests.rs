@@ -29,7 +29,7 @@ fn the_example_is_right_once_its_files_are_there() {
     assert_eq!(config.platform.pins, [[0; 32], [0x11; 32]]);
     assert_eq!((config.store.to_str(), config.control.to_str()), (Some(STORE), Some(CONTROL)));
     assert_eq!(config.tills.iter().map(|t| t.number.number()).collect::<Vec<_>>(), [1, 2]);
-    assert_eq!(config.tills[0].line, Line::default());
+    assert_eq!(config.tills[0].line, crate::till::LineSettings::default());
     let policy = config.policy();
     let defaults = Policy::with_defaults(policy.currency, policy.tills.clone());
     assert_eq!(policy, Policy { amount_min_minor: 10, amount_max_minor: 100_000, ..defaults });

@@ -124,6 +124,7 @@ fn enter<'a>(site: &'a Site, voice: Voice<'a>, note: Option<&EnterNote>) -> Page
         Some(EnterNote::NotMine) => page.alerts.push(voice.say("enter-not-mine")),
         Some(EnterNote::ConfirmOver) => page.alerts.push(voice.say("enter-confirm-over")),
         Some(EnterNote::Idle) => page.alerts.push(voice.say("enter-idle")),
+        Some(EnterNote::LineFull) => page.alerts.push(voice.say("enter-line-full")),
         Some(EnterNote::LetGo) => page.alerts.push(voice.say("enter-let-go")),
     }
     page

@@ -49,7 +49,7 @@ pub struct Shop {
 }
 
 /// What the store held at the last start.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Loaded {
     /// All visits.
     pub sessions: Vec<Session>,

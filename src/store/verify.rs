@@ -268,7 +268,7 @@ pub(super) fn check_at_start(conn: &Connection, path: &Path) -> Result<Head, Ope
         ReadError::Sql(error) => fail(error),
         ReadError::Column(_) => damaged(format!("an open row cannot be read: {error}")),
     })?;
-    match loaded.sales.iter().find(|sale| !refers_to_its_own(sale)) {
+    match loaded.shop.sales.iter().find(|sale| !refers_to_its_own(sale)) {
         Some(sale) => Err(damaged(format!("sale {} refers to an attempt that it does not have", sale.id))),
         None => Ok(head),
     }

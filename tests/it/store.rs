@@ -268,12 +268,12 @@ fn every_state_of_every_thing_comes_back_as_it_was_written() {
     }
     let store = Store::open(&folder.db()).unwrap();
     let loaded = store.load().unwrap();
-    assert_eq!(loaded.sessions, sessions);
-    assert_eq!(loaded.sales.len(), sales.len());
-    for (loaded, written) in loaded.sales.iter().zip(&sales) {
+    assert_eq!(loaded.shop.sessions, sessions);
+    assert_eq!(loaded.shop.sales.len(), sales.len());
+    for (loaded, written) in loaded.shop.sales.iter().zip(&sales) {
         assert_eq!(loaded, written);
     }
-    assert_eq!((loaded.cursor.as_str(), loaded.last_wall), ("page \u{1f6d2} 7", WALL));
+    assert_eq!((loaded.shop.cursor.as_str(), loaded.last_wall), ("page \u{1f6d2} 7", WALL));
     assert_eq!(verify(&folder.db(), &mut |_, _| {}).unwrap().rows, store.journal_rows());
 }
 
@@ -299,15 +299,13 @@ fn a_record_replaces_the_row_with_its_id_from_any_state_to_any_other() {
 fn a_start_loads_open_sales_and_the_newest_of_each_till_and_no_others() {
     let folder = Folder::new();
     let mut store = Store::open(&folder.db()).unwrap();
-    assert_eq!(
-        store.load().unwrap(),
-        Loaded { sessions: vec![], sales: vec![], cursor: String::new(), last_wall: None }
-    );
+    let empty = store.load().unwrap();
+    assert_eq!((empty.shop, empty.last_wall), (tillgate::shop::Loaded::default(), None));
     for (id, at, open) in [(10, 1, true), (20, 1, false), (30, 1, false), (40, 2, true), (50, 3, false), (60, 3, false)]
     {
         write(&mut store, &approved(id, till(at)), open);
     }
-    let ids = |store: &Store| store.load().unwrap().sales.iter().map(|s| s.id.0).collect::<Vec<_>>();
+    let ids = |store: &Store| store.load().unwrap().shop.sales.iter().map(|s| s.id.0).collect::<Vec<_>>();
     assert_eq!(ids(&store), [10, 30, 40, 60]);
     write(&mut store, &approved(10, till(1)), false);
     drop(store);
@@ -347,9 +345,9 @@ fn an_ended_visit_leaves_neither_its_row_nor_its_secret_in_the_journal() {
     one.state = SaleState::Paying { session: session.id, back_by: None };
     store.commit(WALL, &[Record::Session(session.clone())]).unwrap();
     write(&mut store, &one, true);
-    assert_eq!(store.load().unwrap().sessions, std::slice::from_ref(&session));
+    assert_eq!(store.load().unwrap().shop.sessions, std::slice::from_ref(&session));
     store.commit(None, &[Record::SessionEnded(id), Record::Alarm(Alarm::Unheard { sale: one.id })]).unwrap();
-    assert_eq!(store.load().unwrap().sessions, []);
+    assert_eq!(store.load().unwrap().shop.sessions, []);
     let conn = Connection::open(folder.db()).unwrap();
     let all = "SELECT group_concat(seq || kind || id || body, char(10)) FROM journal";
     let text: String = conn.query_row(all, [], |row| row.get(0)).unwrap();

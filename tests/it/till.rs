@@ -141,7 +141,7 @@ fn a_cable_pulled_in_the_middle_of_a_sale_loses_nothing() {
             shop.accept(ask);
             line.unplug();
             assert_eq!(shop.event(), TillEvent::Offline);
-            assert!(!shop.tills.status()[0].online);
+            assert!(!shop.tills.status_reader().status()[0].online);
             // Decided while nobody can be told.
             shop.finish(ask, Outcome::Approved);
             line.plug();
@@ -155,7 +155,7 @@ fn a_cable_pulled_in_the_middle_of_a_sale_loses_nothing() {
                     other => panic!("{other:?}"),
                 }
             }
-            let status = &shop.tills.status()[0];
+            let status = &shop.tills.status_reader().status()[0];
             assert_eq!((status.online, status.reopened), (true, 1));
         },
         || play(|show| player.pay(eur("12.50"), None, 60, show).unwrap()),
@@ -207,7 +207,7 @@ fn a_frame_cut_by_a_pulled_cable_is_dropped_and_junk_is_counted() {
     let frame = encode("STATUS|1");
     raw.write_all(b"\x00junk").unwrap();
     raw.write_all(&frame[..5]).unwrap();
-    eventually(|| shop.tills.status()[0].junk_bytes == 5);
+    eventually(|| shop.tills.status_reader().status()[0].junk_bytes == 5);
     line.unplug();
     assert_eq!(shop.event(), TillEvent::Offline);
     line.plug();
@@ -218,7 +218,7 @@ fn a_frame_cut_by_a_pulled_cable_is_dropped_and_junk_is_counted() {
     assert_eq!(shop.event(), TillEvent::AskedStatus);
     assert_eq!(shop.event(), TillEvent::AskedAgain { ticket: None });
     assert_eq!(read_until(&mut raw, "ACK|3"), "ACK|2 ACK|3");
-    let status = &shop.tills.status()[0];
+    let status = &shop.tills.status_reader().status()[0];
     assert!(status.junk_bytes > 5 && status.bad_frames == 1, "{status:?}");
 }
 
@@ -227,10 +227,10 @@ fn a_port_that_is_missing_at_the_start_is_opened_when_it_comes() {
     let mut line = Wire::new();
     line.unplug();
     let mut shop = Shop::on(&line);
-    assert!(!shop.tills.status()[0].online);
+    assert!(!shop.tills.status_reader().status()[0].online);
     line.plug();
     assert_eq!(shop.event(), TillEvent::Online);
-    assert!(shop.tills.status()[0].online);
+    assert!(shop.tills.status_reader().status()[0].online);
 }
 
 #[test]

@@ -26,6 +26,7 @@ enter-pause = Die Nummer war zu oft falsch. Gleich können Sie es wieder versuch
 enter-not-mine = In Ordnung, das war nicht Ihr Einkauf. Wenn Sie an der Reihe sind, geben Sie die Kassennummer noch einmal ein.
 enter-confirm-over = Die Zeit zum Bestätigen ist um. Noch an der Kasse? Geben Sie die Nummer noch einmal ein.
 enter-idle = An der Kasse ist eine Weile nichts passiert. Noch da? Geben Sie die Nummer noch einmal ein.
+enter-line-full = An dieser Kasse stehen schon zu viele Telefone an. Warten Sie kurz und geben Sie die Nummer noch einmal ein.
 enter-let-go = Danke! Jetzt kann der nächste Kunde bezahlen. Wenn Sie so weit sind, geben Sie die Kassennummer noch einmal ein.
 log-out = Abmelden
 

@@ -26,6 +26,7 @@ enter-pause = That number was wrong too often. You can try again in a moment.
 enter-not-mine = All right, that was not your purchase. When it is your turn, enter the till number again.
 enter-confirm-over = The time to confirm is over. Still at the till? Enter the number again.
 enter-idle = Nothing happened at the till for a while. Still there? Enter the number again.
+enter-line-full = Too many phones are in line at that till. Wait a moment and enter the number again.
 enter-let-go = Thank you! The next customer can pay now. When you are ready, enter the till number again.
 log-out = Leave
 

@@ -26,6 +26,7 @@ enter-pause = Demasiados números equivocados. Podrá probar de nuevo en un mome
 enter-not-mine = De acuerdo, no era su compra. Cuando sea su turno, escriba de nuevo el número de caja.
 enter-confirm-over = Se acabó el tiempo para confirmar. ¿Sigue en la caja? Escriba de nuevo el número.
 enter-idle = Hace un rato que no pasa nada en la caja. ¿Sigue ahí? Escriba de nuevo el número.
+enter-line-full = Ya hay demasiados teléfonos en la cola de esa caja. Espere un momento y escriba de nuevo el número.
 enter-let-go = ¡Gracias! Ahora puede pagar el siguiente cliente. Cuando quiera pagar, escriba de nuevo el número de caja.
 log-out = Salir
 

@@ -26,6 +26,7 @@ enter-pause = Trop de numéros erronés. Vous pourrez réessayer dans un instant
 enter-not-mine = D’accord, ce n’était pas votre achat. Quand ce sera votre tour, saisissez à nouveau le numéro de caisse.
 enter-confirm-over = Le temps pour confirmer est écoulé. Toujours à la caisse ? Saisissez à nouveau le numéro.
 enter-idle = Il ne s’est rien passé à la caisse depuis un moment. Toujours là ? Saisissez à nouveau le numéro.
+enter-line-full = Trop de téléphones attendent déjà à cette caisse. Patientez un instant et saisissez à nouveau le numéro.
 enter-let-go = Merci ! Le client suivant peut payer. Quand vous serez prêt, saisissez à nouveau le numéro de caisse.
 log-out = Quitter
 

@@ -25,6 +25,7 @@ enter-pause = 输错次数太多，请稍后再试。
 enter-not-mine = 好的，那不是您的消费。轮到您时，请重新输入收银台号。
 enter-confirm-over = 确认时间已过。如果您还在收银台，请重新输入号码。
 enter-idle = 收银台有一段时间没有动静。如果您还在，请重新输入号码。
+enter-line-full = 该收银台排队的手机过多。请稍候再输入号码。
 enter-let-go = 谢谢！下一位顾客可以付款了。您准备好后，请重新输入收银台号。
 log-out = 退出
 
