@@ -225,7 +225,7 @@ fn demo(args: &DemoArgs) -> Exit {
     match demo::run(args.listen, args.auto) {
         Ok(true) => Exit::Good,
         Ok(false) => Exit::No,
-        Err(error) => fail(&error, Exit::No),
+        Err(error) => fail(error.as_ref(), Exit::No),
     }
 }
 
