@@ -101,6 +101,25 @@ pub(super) async fn visit(
     response
 }
 
+/// `/s/TOKEN/checkout`: on to the checkout, if there is something to pay now; else the visit's page.
+pub(super) async fn checkout(State(site): State<Arc<Site>>, Path(token): Path<String>, headers: HeaderMap) -> Response {
+    let (session, shown) = match find(&site, &token, &headers) {
+        Ok(found) => found,
+        Err(response) => return *response,
+    };
+    match &shown.screen {
+        Screen::Pay { link, .. } => site.see_other(link.as_str()),
+        Screen::EnterTill { .. }
+        | Screen::InLine { .. }
+        | Screen::Waiting { .. }
+        | Screen::Confirm { .. }
+        | Screen::TooLate { .. }
+        | Screen::Contacting { .. }
+        | Screen::Closing { .. }
+        | Screen::Result(_) => site.see_other(&path_of(session)),
+    }
+}
+
 /// `/s/TOKEN/receipt`: the receipt as text.
 pub(super) async fn receipt(State(site): State<Arc<Site>>, Path(token): Path<String>, headers: HeaderMap) -> Response {
     let (session, shown) = match find(&site, &token, &headers) {

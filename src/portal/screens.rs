@@ -20,6 +20,10 @@ const RECEIPT_SECS: u64 = 30;
 /// How long the page is seen before the checkout opens by itself.
 const HAND_OVER_SECS: u64 = 1;
 
+/// Where a visit's page leads to the checkout: by way of the portal, since a page that a browser took out of its
+/// memory may be old, and an old link must not be paid.
+const CHECKOUT: &str = "checkout";
+
 /// The id of a text that is chosen at run time.
 #[derive(Clone, Copy)]
 struct Text(&'static str);
@@ -59,12 +63,11 @@ pub(super) fn page<'a>(site: &'a Site, voice: Voice<'a>, screen: &Screen, hand_o
             page.refresh = Refresh::WithoutScript { secs: if *checking { TAP_SECS } else { WAIT_SECS } };
             page
         }
-        Screen::Pay { facts, attempt_no: _, link, failed, until: _, others_wait, checking } => {
+        Screen::Pay { facts, attempt_no: _, link: _, failed, until: _, others_wait, checking } => {
             let mut page = pay(site, voice, facts, *failed, *checking);
-            page.links.push(PageLink { href: link.as_str().to_owned(), label: voice.say("pay-button"), class: "main" });
             if hand_over {
                 page.lines = vec![voice.say("pay-opens")];
-                page.refresh = Refresh::To { secs: HAND_OVER_SECS, url: link.as_str().to_owned() };
+                page.refresh = Refresh::To { secs: HAND_OVER_SECS, url: CHECKOUT.to_owned() };
             }
             if *others_wait {
                 page.buttons.insert(0, button("let-go", voice.say("pay-let-go"), ""));
@@ -176,6 +179,7 @@ fn pay<'a>(
     let mut page = about(site, voice, facts, voice.say("pay-title"), 3);
     page.alerts = alerts(voice, failed.map(|f| f.reason), checking);
     page.lines.push(if failed.is_some() { voice.say("pay-retry") } else { voice.say("pay-return") });
+    page.links = vec![PageLink { href: CHECKOUT.to_owned(), label: voice.say("pay-button"), class: "main" }];
     page.buttons = vec![button("give-up", voice.say("pay-give-up"), "")];
     page.refresh = Refresh::WithoutScript { secs: TAP_SECS };
     page
