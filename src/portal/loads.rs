@@ -5,7 +5,7 @@ use super::language::{Language, Voice};
 use super::page::StartPage;
 use super::screens;
 use super::site::{Peer, Site, path_of};
-use super::tokens::{LANGUAGE_COOKIE, SESSION_COOKIE, cookie, form_token};
+use super::tokens::{LANGUAGE_COOKIE, SESSION_COOKIE, cookie};
 use crate::shop::effect::Screen;
 use crate::shop::event::{Event, PhoneEvent, TillNumber};
 use crate::shop::id::SessionId;
@@ -86,9 +86,7 @@ pub(super) async fn visit(
     let voice = site.voice(&headers, shown.language);
     let loading = is_page_load(&method, &headers);
     let hand_over = loading && hands_over(&site, session, &shown.screen);
-    let mut page = screens::page(&site, voice, &shown.screen, hand_over);
-    page.path = path_of(session);
-    page.form = form_token(session);
+    let mut page = screens::page(&site, voice, session, &shown.screen, hand_over);
     page.live = Some(shown.version);
     let mut response = site.html(StatusCode::OK, &page);
     if loading {

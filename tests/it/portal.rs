@@ -458,8 +458,8 @@ fn a_silent_shop_is_waited_for_no_longer_than_two_seconds() {
 #[test]
 fn the_checkout_opens_by_itself_once_for_each_attempt_and_not_after_a_failed_try() {
     let house = House::showing(pay(None, false));
-    let opens = "http-equiv=\"refresh\" content=\"1;url=checkout\"";
-    let link = "href=\"checkout\"";
+    let opens = &format!("http-equiv=\"refresh\" content=\"1;url={}checkout\"", page(SESSION));
+    let link = &format!("href=\"{}checkout\"", page(SESSION));
     assert!(!house.ask("HEAD", &page(SESSION), "").body.contains(opens));
     let preload = house.ask("GET", &page(SESSION), "Sec-Purpose: prefetch\r\n").body;
     assert!(!preload.contains(opens) && preload.contains(link));
@@ -908,7 +908,9 @@ fn check_screen(name: &str, screen: &Screen, shown: &Answer) {
         Screen::TooLate { .. } | Screen::Closing { .. } => assert!(refreshes(3) && amount, "{name}"),
         Screen::Contacting { checking, .. } => assert!(refreshes(if *checking { 10 } else { 3 }) && amount, "{name}"),
         Screen::Pay { .. } => assert!(
-            amount && shown.body.contains("class=\"main\" href=\"checkout\"") && !shown.body.contains("pay.example"),
+            amount
+                && shown.body.contains(&format!("class=\"main\" href=\"{}checkout\"", page(SESSION)))
+                && !shown.body.contains("pay.example"),
             "{name}: {}",
             shown.body
         ),
