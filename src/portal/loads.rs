@@ -5,7 +5,7 @@ use super::language::{Language, Voice};
 use super::page::StartPage;
 use super::screens;
 use super::site::{Peer, Site, path_of};
-use super::tokens::{LANGUAGE_COOKIE, SESSION_COOKIE, cookie, form_token};
+use super::tokens::{LANGUAGE_COOKIE, SESSION_COOKIE, cookie};
 use crate::shop::effect::Screen;
 use crate::shop::event::{Event, PhoneEvent, TillNumber};
 use crate::shop::id::SessionId;
@@ -86,9 +86,7 @@ pub(super) async fn visit(
     let voice = site.voice(&headers, shown.language);
     let loading = is_page_load(&method, &headers);
     let hand_over = loading && hands_over(&site, session, &shown.screen);
-    let mut page = screens::page(&site, voice, &shown.screen, hand_over);
-    page.path = path_of(session);
-    page.form = form_token(session);
+    let mut page = screens::page(&site, voice, session, &shown.screen, hand_over);
     page.live = Some(shown.version);
     let mut response = site.html(StatusCode::OK, &page);
     if loading {
@@ -99,6 +97,25 @@ pub(super) async fn visit(
         site.set_cookie(&mut response, SESSION_COOKIE, &token);
     }
     response
+}
+
+/// `/s/TOKEN/checkout`: on to the checkout, if there is something to pay now; else the visit's page.
+pub(super) async fn checkout(State(site): State<Arc<Site>>, Path(token): Path<String>, headers: HeaderMap) -> Response {
+    let (session, shown) = match find(&site, &token, &headers) {
+        Ok(found) => found,
+        Err(response) => return *response,
+    };
+    match &shown.screen {
+        Screen::Pay { link, .. } => site.see_other(link.as_str()),
+        Screen::EnterTill { .. }
+        | Screen::InLine { .. }
+        | Screen::Waiting { .. }
+        | Screen::Confirm { .. }
+        | Screen::TooLate { .. }
+        | Screen::Contacting { .. }
+        | Screen::Closing { .. }
+        | Screen::Result(_) => site.see_other(&path_of(session)),
+    }
 }
 
 /// `/s/TOKEN/receipt`: the receipt as text.

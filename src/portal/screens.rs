@@ -3,11 +3,13 @@
 use super::amounts;
 use super::language::Voice;
 use super::page::{Button, Card, Page, PageLink, Refresh, Row, Tone};
-use super::site::Site;
+use super::site::{Site, path_of};
+use super::tokens::form_token;
 use crate::clock::Clock;
 use crate::shop::attempt::TryFailure;
 use crate::shop::effect::{CancelledWhy, DeclinedWhy, EnterNote, Outcome, Receipt, SaleFacts, Screen};
 use crate::shop::event::{Reason, TillNumber};
+use crate::shop::id::SessionId;
 use crate::shop::money::Amount;
 use crate::shop::time::Mono;
 
@@ -24,9 +26,16 @@ const HAND_OVER_SECS: u64 = 1;
 #[derive(Clone, Copy)]
 struct Text(&'static str);
 
-/// The page of `screen`. `hand_over`: whether it sends the phone on to the checkout.
-pub(super) fn page<'a>(site: &'a Site, voice: Voice<'a>, screen: &Screen, hand_over: bool) -> Page<'a> {
-    match screen {
+/// The page of a visit that shows `screen`. `hand_over`: whether it sends the phone on to the checkout.
+pub(super) fn page<'a>(
+    site: &'a Site,
+    voice: Voice<'a>,
+    session: SessionId,
+    screen: &Screen,
+    hand_over: bool,
+) -> Page<'a> {
+    let path = path_of(session);
+    let mut page = match screen {
         Screen::EnterTill { note } => enter(site, voice, note.as_ref()),
         Screen::InLine { till, ahead } => {
             let mut page = waiting(site, voice, *till, voice.say("line-title"));
@@ -59,12 +68,14 @@ pub(super) fn page<'a>(site: &'a Site, voice: Voice<'a>, screen: &Screen, hand_o
             page.refresh = Refresh::WithoutScript { secs: if *checking { TAP_SECS } else { WAIT_SECS } };
             page
         }
-        Screen::Pay { facts, attempt_no: _, link, failed, until: _, others_wait, checking } => {
+        Screen::Pay { facts, attempt_no: _, link: _, failed, until: _, others_wait, checking } => {
             let mut page = pay(site, voice, facts, *failed, *checking);
-            page.links.push(PageLink { href: link.as_str().to_owned(), label: voice.say("pay-button"), class: "main" });
+            // By way of the portal: a page that a browser took out of its memory may be old, and the checkout paid.
+            let checkout = format!("{path}checkout");
+            page.links = vec![PageLink { href: checkout.clone(), label: voice.say("pay-button"), class: "main" }];
             if hand_over {
                 page.lines = vec![voice.say("pay-opens")];
-                page.refresh = Refresh::To { secs: HAND_OVER_SECS, url: link.as_str().to_owned() };
+                page.refresh = Refresh::To { secs: HAND_OVER_SECS, url: checkout };
             }
             if *others_wait {
                 page.buttons.insert(0, button("let-go", voice.say("pay-let-go"), ""));
@@ -78,8 +89,11 @@ pub(super) fn page<'a>(site: &'a Site, voice: Voice<'a>, screen: &Screen, hand_o
             page.refresh = Refresh::WithoutScript { secs: WAIT_SECS };
             page
         }
-        Screen::Result(receipt) => result(site, voice, receipt),
-    }
+        Screen::Result(receipt) => result(site, voice, receipt, &path),
+    };
+    page.form = form_token(session);
+    page.path = path;
+    page
 }
 
 /// The receipt as plain text, to be kept.
@@ -187,7 +201,7 @@ fn alerts(voice: Voice<'_>, failed: Option<Reason>, checking: bool) -> Vec<Strin
     failed.into_iter().chain(checking.then(|| voice.say("checking-text"))).collect()
 }
 
-fn result<'a>(site: &'a Site, voice: Voice<'a>, receipt: &Receipt) -> Page<'a> {
+fn result<'a>(site: &'a Site, voice: Voice<'a>, receipt: &Receipt, path: &str) -> Page<'a> {
     let (tone, title, texts) = outcome_texts(receipt);
     let mut page = titled(site, voice, voice.say(title.0), 4);
     page.tone = tone;
@@ -196,7 +210,7 @@ fn result<'a>(site: &'a Site, voice: Voice<'a>, receipt: &Receipt) -> Page<'a> {
     page.card.rows = receipt_rows(site, voice, receipt);
     page.facts = Some(receipt.facts);
     page.buttons = vec![button("finish", voice.say("done-button"), "main")];
-    page.links = vec![PageLink { href: "receipt".to_owned(), label: voice.say("receipt-text"), class: "quiet" }];
+    page.links = vec![PageLink { href: format!("{path}receipt"), label: voice.say("receipt-text"), class: "quiet" }];
     page.foot = Some(voice.say("receipt-keep"));
     page.refresh = Refresh::WithoutScript { secs: RECEIPT_SECS };
     page

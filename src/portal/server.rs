@@ -125,6 +125,7 @@ fn router(site: Arc<Site>) -> Router {
         .route("/s/{token}", get(loads::visit_without_slash))
         .route("/s/{token}/", get(loads::visit))
         .route("/s/{token}/live", get(live::live))
+        .route("/s/{token}/checkout", get(loads::checkout))
         .route("/s/{token}/receipt", get(loads::receipt))
         .route("/s/{token}/{act}", post(posts::act))
         .route("/a/{name}", get(loads::asset))

@@ -127,10 +127,10 @@ impl Site {
         response
     }
 
-    /// Sends a phone that is with us already to another of our pages.
-    pub(super) fn see_other(&self, path: &str) -> Response {
+    /// Sends a phone that is with us already to another page.
+    pub(super) fn see_other(&self, address: &str) -> Response {
         let mut response = StatusCode::SEE_OTHER.into_response();
-        set(&mut response, LOCATION, path);
+        set(&mut response, LOCATION, address);
         response
     }
 

@@ -458,8 +458,8 @@ fn a_silent_shop_is_waited_for_no_longer_than_two_seconds() {
 #[test]
 fn the_checkout_opens_by_itself_once_for_each_attempt_and_not_after_a_failed_try() {
     let house = House::showing(pay(None, false));
-    let opens = "http-equiv=\"refresh\" content=\"1;url=https://pay.example/checkout/abc?x=1&#38;y=2\"";
-    let link = "href=\"https://pay.example/checkout/abc?x=1&#38;y=2\"";
+    let opens = &format!("http-equiv=\"refresh\" content=\"1;url={}checkout\"", page(SESSION));
+    let link = &format!("href=\"{}checkout\"", page(SESSION));
     assert!(!house.ask("HEAD", &page(SESSION), "").body.contains(opens));
     let preload = house.ask("GET", &page(SESSION), "Sec-Purpose: prefetch\r\n").body;
     assert!(!preload.contains(opens) && preload.contains(link));
@@ -479,6 +479,19 @@ fn the_checkout_opens_by_itself_once_for_each_attempt_and_not_after_a_failed_try
         Screen::Pay { facts, attempt_no: 2, link: url, failed: None, until, others_wait: false, checking: false },
     );
     assert!(house.get(&page(SESSION)).body.contains(opens));
+}
+
+#[test]
+fn the_way_to_the_checkout_is_open_only_while_there_is_something_to_pay() {
+    let house = House::showing(pay(None, false));
+    let path = format!("{}checkout", page(SESSION));
+    let answer = house.get(&path);
+    assert_eq!((answer.status, answer.header("location")), (303, CHECKOUT));
+    assert_headers(&answer);
+    house.board.show(SESSION, receipt(Outcome::Approved, 0, 0));
+    assert_eq!(house.get(&path).header("location"), page(SESSION));
+    house.board.forget(SESSION);
+    assert_eq!(house.get(&path).header("location"), "/?ended&till=7");
 }
 
 #[test]
@@ -894,7 +907,13 @@ fn check_screen(name: &str, screen: &Screen, shown: &Answer) {
         Screen::Confirm { .. } => assert!(refreshes(10) && amount && shown.body.contains(">7K<"), "{name}"),
         Screen::TooLate { .. } | Screen::Closing { .. } => assert!(refreshes(3) && amount, "{name}"),
         Screen::Contacting { checking, .. } => assert!(refreshes(if *checking { 10 } else { 3 }) && amount, "{name}"),
-        Screen::Pay { .. } => assert!(amount && shown.body.contains("class=\"main\" href=\"https://pay.example/")),
+        Screen::Pay { .. } => assert!(
+            amount
+                && shown.body.contains(&format!("class=\"main\" href=\"{}checkout\"", page(SESSION)))
+                && !shown.body.contains("pay.example"),
+            "{name}: {}",
+            shown.body
+        ),
         Screen::Result(_) => assert!(amount && refreshes(30) && shown.body.contains("7 · Bakery"), "{name}"),
     }
     assert!(shown.body.contains("<body data-live=\"/s/"), "{name}");
