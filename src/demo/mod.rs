@@ -66,15 +66,21 @@ impl Scene {
     }
 
     fn say_what_runs(&self, page: SocketAddr, began: Instant) -> Result<(), Failed> {
-        let accounts: Vec<String> = ACCOUNTS.iter().map(|account| account.to_string()).collect();
+        let accounts: Vec<String> = ACCOUNTS.iter().map(|(name, does, _)| format!("{name} ({does})")).collect();
         println!("tillgate demo: ready in {} ms", began.elapsed().as_millis());
         println!();
         println!("  till      number {TILL}, on {}", self.line.name().unwrap_or_default());
         println!("  portal    http://{}/", self.stage.portal);
-        println!("  platform  sandbox at https://{} (mutual TLS), checkout http://{}/", self.platform.api, self.platform.public);
+        println!(
+            "  platform  sandbox at https://{} (mutual TLS), checkout http://{}/",
+            self.platform.api, self.platform.public
+        );
         println!("  faults    http://{}/  switch the platform's faults here", self.platform.admin);
         println!("  books     {}", self.stage.shop_books().display());
-        println!("  accounts  {}; the password is {PASSWORD}", accounts.join(", "));
+        println!("  accounts  the password of each is {PASSWORD}");
+        for account in accounts {
+            println!("            {account}");
+        }
         println!();
         println!("Open http://{page}/  and play a payment. Ctrl-C ends it and takes everything away.");
         Ok(())

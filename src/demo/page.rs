@@ -5,17 +5,18 @@ use super::{Scene, TILL};
 use crate::shop::money::{Amount, Currency};
 use crate::till::player::{AbortKey, Ended, Last, PlayError, Player, Shown, TillResult};
 use axum::Router;
-use axum::extract::{Form, State};
+use axum::extract::{Form, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde::{Deserialize, Serialize};
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -26,9 +27,14 @@ const PAPER_LINES_MAX: usize = 400;
 /// Connections of the page at the same time.
 const CONNECTIONS_MAX: usize = 32;
 
+/// How long the page may wait for news of the till.
+const FACE_WAIT: Duration = Duration::from_secs(20);
+
 /// What the till shows.
 #[derive(Clone, Debug, Default, Serialize)]
 struct Face {
+    /// Grows with every change.
+    version: u64,
     /// The display: what happens, and the code.
     display: String,
     code: String,
@@ -51,12 +57,13 @@ struct Page {
 pub(super) fn serve(scene: Scene, listener: TcpListener) -> Result<(), Failed> {
     let at = listener.local_addr()?;
     let (keys, pressed) = sync_channel(1);
-    let first = Face { display: "Ready".into(), ..Face::default() };
+    let first = Face { version: 1, display: "Ready".into(), ..Face::default() };
     let (show, face) = watch::channel(first);
     let abort = scene.till.abort_key();
     let till = scene.till;
     thread::Builder::new().name("till".into()).spawn(move || sell(till, &pressed, &show))?;
-    let html = PAGE.replace("{portal}", &format!("http://{}/", scene.stage.portal)).replace("{till}", &TILL.to_string());
+    let html =
+        PAGE.replace("{portal}", &format!("http://{}/", scene.stage.portal)).replace("{till}", &TILL.to_string());
     let page = Page { keys, abort, face, html: html.into(), own: format!("http://{at}") };
     let runtime = Arc::clone(&scene.runtime);
     listener.set_nonblocking(true)?;
@@ -128,39 +135,44 @@ async fn abort(State(page): State<Page>, headers: axum::http::HeaderMap) -> Stat
     StatusCode::NO_CONTENT
 }
 
-/// What the till shows, each time it changes.
-async fn face(State(page): State<Page>) -> Response {
-    let faces = futures_of(page.face);
-    let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
-    (headers, axum::body::Body::from_stream(faces)).into_response()
+#[derive(Deserialize)]
+struct Known {
+    v: u64,
 }
 
-fn futures_of(
-    face: watch::Receiver<Face>,
-) -> impl futures_core::Stream<Item = Result<String, std::convert::Infallible>> {
-    tokio_stream(face)
+/// What the till shows, as soon as it is not version `v` any more; at the latest after [`FACE_WAIT`].
+async fn face(State(page): State<Page>, Query(known): Query<Known>) -> Response {
+    let mut face = page.face.clone();
+    let _ = tokio::time::timeout(FACE_WAIT, face.wait_for(|face| face.version != known.v)).await;
+    let now = serde_json::to_string(&*face.borrow()).unwrap_or_default();
+    ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], now).into_response()
 }
 
 /// The till: waits for its pay key, asks, shows, prints.
 fn sell(mut till: Player, keys: &Receiver<Amount>, show: &watch::Sender<Face>) {
-    for amount in keys {
+    let change = |how: &mut dyn FnMut(&mut Face)| {
         show.send_modify(|face| {
+            face.version = face.version.saturating_add(1);
+            how(face);
+        });
+    };
+    for amount in keys {
+        change(&mut |face| {
             face.busy = true;
             face.code.clear();
             face.display = format!("{amount}: asking");
         });
-        let ended = till.pay(amount, None, PATIENCE_SECS, &mut |shown| show.send_modify(|face| face.take(shown)));
-        let ended = match ended {
-            Err(PlayError::Unknown(ticket)) => till.last(Some(ticket), &mut |_| {}).map(|last| match last {
+        let mut ended = till.pay(amount, None, PATIENCE_SECS, &mut |shown| change(&mut |face| face.take(shown)));
+        if let Err(PlayError::Unknown(ticket)) = ended {
+            ended = till.last(Some(ticket), &mut |_| {}).map(|last| match last {
                 Last::Result(result) => Ended::Result(result),
                 Last::UnderWay | Last::Nothing => Ended::NeverBegan,
-            }),
-            other => other,
-        };
-        show.send_modify(|face| {
+            });
+        }
+        change(&mut |face| {
             face.busy = false;
-            match ended {
-                Ok(Ended::Result(result)) => face.print(&result),
+            match &ended {
+                Ok(Ended::Result(result)) => face.print(result),
                 Ok(Ended::Refused { text, .. }) => face.display = format!("Refused: {text}"),
                 Ok(Ended::NeverBegan) => face.display = "Not paid: the sale never began".into(),
                 Err(error) => face.display = error.to_string(),
@@ -181,7 +193,7 @@ impl Face {
             Shown::Aborting => self.display = "Aborting".into(),
             Shown::NothingToAbort => self.display = "Too late to abort".into(),
             Shown::LineSilent => self.display = "The box does not answer; asking again".into(),
-            other => self.display = format!("{other:?}"),
+            Shown::Result(result) => self.print(result),
         }
     }
 

@@ -53,6 +53,11 @@ impl Visitor {
         self.go(Method::GET, address.parse()?, String::new()).await
     }
 
+    /// Follows a link of the open page.
+    pub async fn follow(&mut self, link: &str) -> Result<(), Failed> {
+        self.go(Method::GET, self.absolute(link)?, String::new()).await
+    }
+
     /// Loads the open page again.
     pub async fn reload(&mut self) -> Result<(), Failed> {
         self.go(Method::GET, self.at.clone(), String::new()).await
