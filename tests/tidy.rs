@@ -21,7 +21,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("platform", &["shop", "inbox", "clock"]),
     ("store", &["shop", "inbox", "clock"]),
     ("sandbox", &["shop", "clock"]),
-    ("config", &["shop"]),
+    ("config", &["shop", "till"]),
     ("control", &[]),
     ("logging", &[]),
     ("listing", &["shop", "store", "control"]),
@@ -58,17 +58,18 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hyper_rustls", &["platform", "demo"]),
     ("hyper_util", &["portal", "platform", "sandbox", "demo"]),
     ("icu_decimal", &["portal"]),
+    ("icu_locale_core", &["portal"]),
     ("jiff", &["main", "config", "listing", "till", "portal", "platform", "store", "sandbox", "daemon"]),
     ("rcgen", &["sandbox", "demo"]),
     ("ring", &["clock", "portal", "platform", "store", "sandbox", "daemon", "demo"]),
     ("rusqlite", &["store", "sandbox"]),
-    ("rustix", &["clock", "till", "store", "control", "daemon", "demo"]),
+    ("rustix", &["clock", "till", "portal", "store", "control", "daemon", "demo"]),
     ("rustls", &["platform", "sandbox", "config", "demo"]),
     ("webpki", &["platform", "sandbox", "config"]),
     ("sd_notify", &["daemon"]),
     ("serde", &["portal", "platform", "sandbox", "control", "listing", "demo"]),
     ("serde_json", &["main", "portal", "platform", "sandbox", "control", "listing", "demo"]),
-    ("serialport", &["till"]),
+    ("serialport", &["till", "demo"]),
     ("tokio", &["inbox", "till", "portal", "platform", "sandbox", "control", "gateway", "daemon", "demo"]),
     ("tokio_rustls", &["sandbox", "platform", "demo"]),
     ("toml", &["config"]),
@@ -83,7 +84,7 @@ const HOMES: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that only tests use.
-const TEST_CRATES: &[&str] = &["fantoccini"];
+const TEST_CRATES: &[&str] = &["fantoccini", "fluent_syntax"];
 
 /// Crates whose name in code is not their name in `Cargo.toml`.
 const RENAMED: &[(&str, &str)] = &[("rustls_webpki", "webpki")];

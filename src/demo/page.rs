@@ -172,7 +172,7 @@ fn sell(mut till: Player, keys: &Receiver<Amount>, show: &watch::Sender<Face>) {
         change(&mut |face| {
             face.busy = false;
             match &ended {
-                Ok(Ended::Result(result)) => face.print(result),
+                Ok(Ended::Result(result)) => face.display.clone_from(&result.text), // Printed when it came.
                 Ok(Ended::Refused { text, .. }) => face.display = format!("Refused: {text}"),
                 Ok(Ended::NeverBegan) => face.display = "Not paid: the sale never began".into(),
                 Err(error) => face.display = error.to_string(),

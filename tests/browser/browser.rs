@@ -111,11 +111,12 @@ impl Browser {
     /// Looks again until it is so, or until patience ends. A page that is just changing is looked at again.
     fn until(&self, is_so: impl Fn() -> bool) -> bool {
         let end = Instant::now() + PATIENCE;
+        let mut next_look = self.runtime.block_on(async { tokio::time::interval(LOOK_EVERY) });
         while Instant::now() < end {
             if is_so() {
                 return true;
             }
-            self.runtime.block_on(async { tokio::time::sleep(LOOK_EVERY).await });
+            self.runtime.block_on(next_look.tick());
         }
         false
     }

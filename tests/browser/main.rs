@@ -10,6 +10,7 @@
 )]
 
 mod browser;
+mod demo;
 
 use browser::Browser;
 use std::collections::BTreeMap;
