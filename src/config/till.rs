@@ -20,7 +20,7 @@ const BAUDS: [u32; 11] = [1_200, 2_400, 4_800, 9_600, 19_200, 38_400, 57_600, 11
 pub struct Till {
     /// What customers type. No two tills have the same.
     pub number: TillNumber,
-    /// What people call it.
+    /// What people call it besides; may be empty.
     pub label: String,
     /// The serial port, as written. No two tills have the same.
     pub port: PathBuf,
@@ -86,7 +86,7 @@ fn read_till<'t>(
         }
         None => numbers.push(number),
     }
-    let label = label.map_or_else(|| format!("Till {value}"), |l| l.value.to_owned());
+    let label = label.map_or_else(String::new, |l| l.value.to_owned());
     let protocol = protocol.map_or(Protocol::Plain, |p| p.value);
     Some(Till { number: value, label, port: port?, protocol, columns: columns.unwrap_or(COLUMNS), line })
 }

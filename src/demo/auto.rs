@@ -82,29 +82,27 @@ fn pay(scene: &mut Scene, steps: &mut Steps) -> Result<TillResult, Failed> {
         }
         let ended = selling.join().map_err(|_| "the till's thread panicked")?;
         customer?;
-        match ended? {
-            Ended::Result(result) if result.outcome == Outcome::Approved => {
-                steps.done(&format!("till: paid, {}, and prints", result.amount));
-                for line in &result.lines {
-                    println!("            | {line}");
-                }
-                runtime.block_on(async {
-                    phone.open(&home).await?;
-                    phone.until(STEP, |phone| phone.has("/finish")).await
-                })?;
-                steps.done("phone: shows the receipt");
-                Ok(result)
+        let result = match ended? {
+            Ended::Result(result) if result.outcome == Outcome::Approved => result,
+            other @ (Ended::Result(_) | Ended::Refused { .. } | Ended::NeverBegan) => {
+                return Err(format!("the till was told {other:?} instead of paid").into());
             }
-            other => Err(format!("the till was told {other:?} instead of paid").into()),
+        };
+        steps.done(&format!("till: paid, {}, and prints", result.amount));
+        for line in &result.lines {
+            println!("            | {line}");
         }
+        runtime.block_on(async {
+            phone.open(&home).await?;
+            phone.until(STEP, |phone| phone.has("/finish")).await
+        })?;
+        steps.done("phone: shows the receipt");
+        Ok(result)
     })
 }
 
 async fn customer(phone: &mut Visitor, home: &str, till: &Receiver<Shown>, steps: &mut Steps) -> Result<(), Failed> {
-    let code = till_shows(till, |shown| match shown {
-        Shown::Accepted { code } => Some(code.clone()),
-        _ => None,
-    })?;
+    let code = till_shows(till, |shown| if let Shown::Accepted { code } = shown { Some(code.clone()) } else { None })?;
     steps.done(&format!("till: asks for {PRICE} EUR and shows the code {code}"));
     phone.until(STEP, |phone| phone.has("/confirm")).await?;
     if !phone.page.contains(&code) || !phone.page.contains("12.50") {
@@ -155,10 +153,7 @@ async fn at_checkout(phone: &mut Visitor, account: &str, password: &str) -> Resu
 }
 
 fn failed(shown: &Shown, for_good: bool) -> Option<()> {
-    match shown {
-        Shown::Failed { new_attempt, .. } if *new_attempt == for_good => Some(()),
-        _ => None,
-    }
+    matches!(shown, Shown::Failed { new_attempt, .. } if *new_attempt == for_good).then_some(())
 }
 
 /// Waits until the till shows what is wanted.

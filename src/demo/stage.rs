@@ -74,7 +74,7 @@ impl Stage {
             portal = self.portal,
         );
         for (number, port) in tills {
-            let _ = write!(text, "\n[[till]]\nnumber = {number}\nlabel = \"Till {number}\"\nport = {}\n", path(port));
+            let _ = write!(text, "\n[[till]]\nnumber = {number}\nlabel = \"Front\"\nport = {}\n", path(port));
         }
         text.push_str(more);
         let file = self.file("tillgate.toml");

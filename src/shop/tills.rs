@@ -68,6 +68,9 @@ impl Shop {
     /// A request for a sale. The order matters: what repeats an earlier request is answered with its state, whatever the
     /// line or the limits say now.
     fn asked(&mut self, till: TillNumber, ask: Ask, turn: &mut Turn) {
+        if self.waits_for_line(till, ask.ticket) {
+            return;
+        }
         if let Some(earlier) = ask.ticket.and_then(|ticket| self.sale_of_ticket(till, ticket, turn)) {
             self.repeat(till, earlier, &ask, turn);
             return;
@@ -269,7 +272,17 @@ impl Shop {
         }
     }
 
+    /// Whether this very request waits for a word on the line: its answer comes within [`LINE_TRY_MS`], and any other
+    /// word to the till until then could turn out untrue.
+    fn waits_for_line(&self, till: TillNumber, ticket: Option<Ticket>) -> bool {
+        let waiting = self.tills.get(&till).and_then(|till| till.asking.as_ref());
+        waiting.is_some_and(|(ask, _)| ticket.is_some() && ask.ticket == ticket)
+    }
+
     fn asked_again(&mut self, till: TillNumber, ticket: Option<Ticket>, turn: &mut Turn) {
+        if self.waits_for_line(till, ticket) {
+            return;
+        }
         let entry = self.tills.get(&till);
         let sale = match ticket {
             Some(ticket) => self.sale_of_ticket(till, ticket, turn),

@@ -257,6 +257,14 @@ fn a_result_that_the_till_rejects_is_given_back() {
 fn new_sales_are_refused_at_once_when_they_could_not_be_paid() {
     check("line-down; ask 12.50 #1", "refuse NoLine");
     check("line-down; line-up; ask 12.50 #1", "accept; waitingforphone");
+    // The line is in doubt: one try, and until it is known nothing is said that might turn out untrue.
+    check("line-doubt; ask 12.50 #1", "");
+    check("line-doubt; ask 12.50 #1; line-up", "accept; waitingforphone");
+    check("line-doubt; ask 12.50 #1; line-down", "refuse NoLine");
+    check("line-doubt; ask 12.50 #1; ask 12.50 #1", "");
+    check("line-doubt; ask 12.50 #1; last1", "");
+    check("line-doubt; ask 12.50 #1; abort", "nothing-to-abort");
+    check("line-doubt; ask 12.50 #1; abort; line-up", "");
     check("no-clock; ask 12.50 #1", "refuse ClockNotSet");
     check("disk-low; ask 12.50 #1", "refuse NoSales(DiskLow)");
     check("ask 0.00 #1", "refuse TooLittle { min_minor: 1 }");

@@ -387,6 +387,8 @@ impl World {
             "offline" => self.till(7, TillEvent::Offline),
             "status" => self.till(7, TillEvent::AskedStatus),
             "line-down" => self.platform(PlatformEvent::Line { up: false }),
+            "line-doubt" => self.platform(PlatformEvent::Listed { answer: Err(CallError::Unknown) }),
+            "last1" => self.till(7, TillEvent::AskedAgain { ticket: Some(Ticket { epoch: Some(1), number: 1 }) }),
             "line-up" => self.platform(PlatformEvent::Line { up: true }),
             "no-clock" => self.now.wall = None,
             "disk-low" => self.handle(Event::NewSales(Err(NoSales::DiskLow))),
