@@ -5,7 +5,7 @@ use crate::inbox::Incoming;
 use crate::platform::Desk;
 use crate::portal::Board;
 use crate::shop::effect::{Effect, Record, Step, TillAnswer};
-use crate::shop::event::{Event, NoSales, TillEvent};
+use crate::shop::event::{Event, NoSales, TillEvent, TillNumber};
 use crate::shop::{Missing, Shop};
 use crate::store::{Books, CommitError, DISK_LOW_BYTES, LookUpError, Reserve, Store, disk_free_bytes};
 use crate::till::Tills;
@@ -242,7 +242,10 @@ impl Gateway {
     fn dispatch(&self, effect: Effect) {
         tracing::debug!(?effect, "effect");
         match effect {
-            Effect::Till { till, answer } => self.outs.tills.tell(till, answer),
+            Effect::Till { till, answer } => {
+                say_sale(till, &answer);
+                self.outs.tills.tell(till, answer);
+            }
             Effect::Show { session, screen } => self.outs.board.show(session, screen),
             Effect::Forget { session } => self.outs.board.forget(session),
             Effect::Platform(call) => {
@@ -271,5 +274,24 @@ async fn wake(ins: &mut Ins, wait_ms: u64) -> Wake {
         Some(look) = ins.looks.recv() => Wake::Look(look),
         incoming = ins.inbox.recv() => incoming.map_or(Wake::Stop, Wake::Event),
         () = tokio::time::sleep(Duration::from_millis(wait_ms)) => Wake::Deadline,
+    }
+}
+
+/// A line in the journal when a sale begins and when it ends; the steps between are for `debug`.
+fn say_sale(till: TillNumber, answer: &TillAnswer) {
+    let till = till.number();
+    match answer {
+        TillAnswer::Accepted { sale, .. } => tracing::info!(till, %sale, "sale asked for"),
+        TillAnswer::Finish(finish) => {
+            let (sale, amount, outcome) = (finish.sale, finish.amount, finish.outcome);
+            tracing::info!(till, %sale, %amount, ?outcome, given_back_minor = finish.given_back_minor, "result told");
+        }
+        TillAnswer::Refused { why, .. } => tracing::info!(till, ?why, "request refused"),
+        TillAnswer::Progress { .. }
+        | TillAnswer::NothingToRepeat { .. }
+        | TillAnswer::NothingToAbort { .. }
+        | TillAnswer::Aborting { .. }
+        | TillAnswer::Status { .. }
+        | TillAnswer::Totals(_) => {}
     }
 }

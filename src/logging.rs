@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::io::{self, IsTerminal};
-use tracing::level_filters::LevelFilter;
+pub use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
@@ -39,19 +40,21 @@ impl std::error::Error for LogError {
     }
 }
 
-/// Begins to log, for the whole process, once. `info` and up unless [`LEVEL_VARIABLE`] says otherwise.
-pub fn start() -> Result<(), LogError> {
-    let level = level(std::env::var(LEVEL_VARIABLE).ok().as_deref())?;
+/// Begins to log, for the whole process, once: `usual` and up unless [`LEVEL_VARIABLE`] says otherwise. Libraries say
+/// warnings only, whatever the level: some of them would print cookies and addresses.
+pub fn start(usual: LevelFilter) -> Result<(), LogError> {
+    let level = level(std::env::var(LEVEL_VARIABLE).ok().as_deref(), usual)?;
+    let ours = || Targets::new().with_target("tillgate", level).with_default(level.min(LevelFilter::WARN));
     let set = |name| std::env::var_os(name).is_some();
     let under_systemd = set("NOTIFY_SOCKET") || set("JOURNAL_STREAM") && !io::stderr().is_terminal();
     // A journal that cannot be reached is no reason to take no payments: what standard error says is kept, too.
     let (journal, missing) = match under_systemd.then(tracing_journald::layer).transpose() {
-        Ok(journal) => (journal.map(|j| j.with_field_prefix(None).with_filter(level)), None),
+        Ok(journal) => (journal.map(|j| j.with_field_prefix(None).with_filter(ours())), None),
         Err(cause) => (None, Some(cause)),
     };
     let lines = journal.is_none().then(|| {
         let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
-        lines.with_target(level >= LevelFilter::DEBUG).with_filter(level)
+        lines.with_target(level >= LevelFilter::DEBUG).with_filter(ours())
     });
     tracing_subscriber::registry().with(journal).with(lines).try_init().map_err(LogError::Twice)?;
     if let Some(cause) = missing {
@@ -60,9 +63,10 @@ pub fn start() -> Result<(), LogError> {
     Ok(())
 }
 
-fn level(text: Option<&str>) -> Result<LevelFilter, LogError> {
+fn level(text: Option<&str>, usual: LevelFilter) -> Result<LevelFilter, LogError> {
     match text {
-        None | Some("") | Some("info") => Ok(LevelFilter::INFO),
+        None | Some("") => Ok(usual),
+        Some("info") => Ok(LevelFilter::INFO),
         Some("error") => Ok(LevelFilter::ERROR),
         Some("warn") => Ok(LevelFilter::WARN),
         Some("debug") => Ok(LevelFilter::DEBUG),
@@ -93,10 +97,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_level_is_one_of_five_words_and_info_where_nothing_is_said() {
-        assert_eq!(level(None).unwrap(), LevelFilter::INFO);
-        assert_eq!(level(Some("trace")).unwrap(), LevelFilter::TRACE);
-        let error = level(Some("loud")).unwrap_err().to_string();
+    fn a_level_is_one_of_five_words_and_the_usual_where_nothing_is_said() {
+        assert_eq!(level(None, LevelFilter::INFO).unwrap(), LevelFilter::INFO);
+        assert_eq!(level(Some("trace"), LevelFilter::INFO).unwrap(), LevelFilter::TRACE);
+        let error = level(Some("loud"), LevelFilter::INFO).unwrap_err().to_string();
         assert!(error.contains("\"loud\"") && error.contains("debug"), "{error}");
     }
 }

@@ -36,7 +36,7 @@ Exit codes:
   70  a mistake in tillgate itself
 
 Environment:
-  TILLGATE_LOG  how much is logged: error, warn, info (the default), debug or trace"
+  TILLGATE_LOG  how much is logged: error, warn, info, debug or trace; for run info, for all else warn"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -69,7 +69,7 @@ Examples:
   tillgate run --config /etc/tillgate/tillgate.toml
   TILLGATE_LOG=debug tillgate run --config tillgate.toml
 
-Exit codes: 0 told to stop, 2 the configuration cannot be used, 70 it could not start or go on")]
+Exit codes: 0 told to stop, 1 it could not start or go on, 2 the configuration cannot be used")]
 struct RunArgs {
     /// The configuration
     #[arg(long, value_name = "FILE")]
@@ -190,7 +190,19 @@ enum Exit {
 fn main() -> ExitCode {
     logging::abort_on_panic();
     let cli = Cli::parse();
-    let exit = match logging::start() {
+    // A daemon tells its day; a command answers what it was asked.
+    let usual = match &cli.command {
+        Command::Run(_) => logging::LevelFilter::INFO,
+        Command::Check(_)
+        | Command::Status(_)
+        | Command::Sales(_)
+        | Command::Verify(_)
+        | Command::Backup(_)
+        | Command::Till(_)
+        | Command::Sandbox(_)
+        | Command::Demo(_) => logging::LevelFilter::WARN,
+    };
+    let exit = match logging::start(usual) {
         Ok(()) => match cli.command {
             Command::Run(args) => run(&args),
             Command::Check(args) => check(&args),
@@ -217,7 +229,7 @@ fn run(args: &RunArgs) -> Exit {
     }
     match daemon::run(&config) {
         Ok(()) => Exit::Good,
-        Err(error) => fail(&error, Exit::Internal),
+        Err(error) => fail(&error, Exit::No),
     }
 }
 
