@@ -3,7 +3,7 @@
 use crate::control::columns;
 use crate::shop::event::TillNumber;
 use crate::shop::money::Amount;
-use crate::shop::sale::{SaleState, Telling};
+use crate::shop::sale::Telling;
 use crate::shop::time::Wall;
 use crate::store::{Filter, SaleLine, Standing};
 use clap::{Args, ValueEnum};
@@ -101,20 +101,6 @@ impl State {
     }
 }
 
-/// The name of a state, as in every listing.
-pub fn state_name(state: &SaleState) -> &'static str {
-    match state {
-        SaleState::Waiting => "waiting",
-        SaleState::Offered { .. } => "offered",
-        SaleState::Paying { .. } => "paying",
-        SaleState::Aborting { .. } => "aborting",
-        SaleState::Approved { .. } => "approved",
-        SaleState::Declined { .. } => "declined",
-        SaleState::Cancelled { .. } => "cancelled",
-        SaleState::Lapsed { .. } => "lapsed",
-    }
-}
-
 /// How far the till has been told, in one word; nothing while there is nothing to tell.
 fn told_name(telling: Option<Telling>) -> &'static str {
     match telling {
@@ -157,7 +143,7 @@ impl Line {
             amount: sale.amount.decimal(),
             currency: sale.amount.currency().to_string(),
             given_back: given_back(sale),
-            state: state_name(&sale.state),
+            state: sale.state.name(),
             told: told_name(sale.telling()),
             attempts: sale.attempts,
             needs_person: sale.needs_person,
@@ -182,7 +168,7 @@ pub fn table(sales: &[SaleLine], zone: &TimeZone) -> String {
             dash(sale.ticket.map(|t| t.number.to_string())),
             sale.amount.to_string(),
             if sale.given_back_minor == 0 { "-".to_owned() } else { given_back(sale) },
-            state_name(&sale.state).to_owned(),
+            sale.state.name().to_owned(),
             if told.is_empty() { "-".to_owned() } else { told.to_owned() },
             sale.id.to_string().chars().take(8).collect(),
             if sale.needs_person { "A PERSON MUST LOOK".to_owned() } else { String::new() },

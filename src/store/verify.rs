@@ -6,7 +6,7 @@ use super::load::load;
 use super::row::{ATTEMPTS, REFUNDS, SALES, TICKETS, Table};
 use super::schema::{OpenError, open_reader};
 use super::writer::Head;
-use crate::shop::sale::{Sale, SaleState};
+use crate::shop::sale::Sale;
 use crate::shop::time::Wall;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
@@ -311,15 +311,5 @@ fn open_row_that_differs(conn: &Connection, table: &Table, open: &str) -> Result
 
 fn refers_to_its_own(sale: &Sale) -> bool {
     let has = |id| sale.attempts.iter().any(|attempt| attempt.id == id);
-    let winner = match sale.state {
-        SaleState::Approved { attempt, .. } => has(attempt),
-        SaleState::Waiting
-        | SaleState::Offered { .. }
-        | SaleState::Paying { .. }
-        | SaleState::Aborting { .. }
-        | SaleState::Declined { .. }
-        | SaleState::Cancelled { .. }
-        | SaleState::Lapsed { .. } => true,
-    };
-    winner && sale.refunds.iter().all(|refund| has(refund.attempt))
+    sale.winner().is_none_or(has) && sale.refunds.iter().all(|refund| has(refund.attempt))
 }
