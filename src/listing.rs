@@ -298,6 +298,7 @@ mod tests {
     use crate::shop::id::{AttemptId, SaleId};
     use crate::shop::money::Currency;
     use crate::shop::sale::Code;
+    use crate::shop::sale::SaleState;
 
     fn now() -> Zoned {
         "2026-11-22T12:00:00+01:00[Europe/Berlin]".parse().unwrap()
