@@ -15,9 +15,12 @@ pub mod time;
 
 mod answers;
 mod calls;
+mod code;
+mod owed;
 mod phones;
 mod screens;
 mod settle;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod tills;
