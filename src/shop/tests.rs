@@ -1,4 +1,5 @@
-//! The shop as text tables: a script of what happens, and in the last column what comes of its last step.
+//! The shop under test: cases as text tables, and random runs; the laws are checked at every step of both.
 
+mod laws;
 mod table;
 mod world;
