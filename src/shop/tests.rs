@@ -1,5 +1,6 @@
 //! The shop under test: cases as text tables, and random runs; the laws are checked at every step of both.
 
 mod laws;
+mod random;
 mod table;
 mod world;

@@ -278,7 +278,7 @@ impl Laws {
             self.law(14, sale.is_none_or(|s| s.amount == facts.amount), || format!("shown {}", facts.amount));
         }
         if let Screen::Pay { facts, link, attempt_no, .. } = screen {
-            let sale = disk.find(facts.sale).expect("a shown sale is on disk");
+            let Some(sale) = disk.find(facts.sale) else { return };
             let last = sale.attempts.last().filter(|a| a.number == *attempt_no && a.session == session);
             self.law(13, last.and_then(Attempt::link) == Some(link), || "a link of another phone's attempt".into());
             self.law(13, sale.boot == now.boot, || "a link of an earlier boot".into());
