@@ -340,6 +340,7 @@ impl Live {
     }
 
     fn from_disk(sale: Sale) -> Live {
-        Live { saved: Some(sale.clone()), ..Live::new(sale) }
+        let saved_open = !sale.is_at_rest();
+        Live { saved: Some(sale.clone()), saved_open, ..Live::new(sale) }
     }
 }

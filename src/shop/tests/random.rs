@@ -12,8 +12,8 @@ use super::world::{World, eur, session, till};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many runs, and how many things happen in each before the faults end.
-const RUNS: u64 = 2_000;
-const STEPS: usize = 60;
+const RUNS: u64 = 3_000;
+const STEPS: usize = 90;
 /// Once the faults have ended everything is at rest within this time: the platform's list is fetched hourly.
 const REST_MS: u64 = 2 * 3_600_000;
 /// Set to a seed to see that run alone, event by event.

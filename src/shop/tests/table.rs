@@ -303,6 +303,10 @@ fn an_ended_attempt_is_asked_about_once_more() {
     after(PAID, "take; a finish; +4m; paid; +10m", "");
     after(PAYING, "abort; closed; take; a finish; +4m; late", "ALARM LatePayment; refund 1 12.50");
     after(PAID, "take; a finish; ask 1.00 #2; abort; take; restart; paid 25.00", "refund 1 12.50");
+    // A sale that was at rest is open again, and a restart does not forget it.
+    let forgotten = format!("{PAID}; take; a finish; ask 1.00 #2; abort; take; paid 25.00");
+    assert_eq!(left_open(&forgotten), 1);
+    after(&forgotten, "restart", "refund 1 12.50; a:enter; b:enter; c:enter; d:enter");
 }
 
 #[test]
