@@ -3,6 +3,7 @@
 use super::attempt::{AttemptState, Refund, RefundState, RefundWhy};
 use super::id::{AttemptId, Ids, RefundId};
 use super::money::Amount;
+use super::planted::{Mistake, planted};
 use super::sale::{Sale, Telling};
 use super::time::Now;
 
@@ -36,7 +37,11 @@ impl Sale {
             }
             let refused = self.refunds.iter().any(|r| r.attempt == id && !r.state.counts());
             let owed = attempt.paid_minor.saturating_sub(self.entitled_minor(id)).saturating_sub(self.surplus_back(id));
-            if owed > 0 && !refused {
+            let kept = match self.winner() == Some(id) {
+                true => planted(Mistake::SurplusKept),
+                false => planted(Mistake::LoserKept),
+            };
+            if owed > 0 && !refused && !kept {
                 let why = if self.winner() == Some(id) { RefundWhy::Overpaid } else { RefundWhy::Loser };
                 self.begin_refund(id, owed, why, ids);
             }
@@ -45,12 +50,15 @@ impl Sale {
 
     /// Minor units of this attempt's payment that the sale has a right to keep, deliberate refunds not counted.
     fn entitled_minor(&self, attempt: AttemptId) -> u64 {
-        if self.winner() == Some(attempt) { self.amount.minor() } else { 0 }
+        if self.winner() == Some(attempt) && !planted(Mistake::WinnerGoesBack) { self.amount.minor() } else { 0 }
     }
 
     /// Minor units of this attempt's payment going back because the sale never had a right to them.
     fn surplus_back(&self, attempt: AttemptId) -> u64 {
         let of_it = self.refunds.iter().filter(|r| r.attempt == attempt && r.state.counts() && r.why.is_surplus());
+        let of_it = of_it.filter(|r| {
+            !(planted(Mistake::SecondRefundId) && matches!(r.state, RefundState::Intent { doubt: Some(_) }))
+        });
         of_it.fold(0, |sum, r| sum.saturating_add(r.amount.minor()))
     }
 

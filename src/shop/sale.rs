@@ -5,6 +5,7 @@ use super::effect::{CancelledWhy, DeclinedWhy, Outcome};
 use super::event::{Ticket, TillNumber};
 use super::id::{AttemptId, Ids, SaleId, SessionId};
 use super::money::Amount;
+use super::planted::{Mistake, planted};
 use super::policy::Policy;
 use super::time::{BootId, Mono, Now, Wall};
 
@@ -213,10 +214,13 @@ impl Sale {
 
     /// The customer confirms the amount that was shown: an attempt is begun, on disk before anywhere else.
     pub fn confirm(&mut self, session: SessionId, shown: Amount, now: Now, ids: &mut Ids) -> Result<(), Unconfirmed> {
-        if self.offered_to() != Some(session) || self.amount != shown || now.mono >= self.ends {
+        let offered =
+            self.offered_to() == Some(session) || (planted(Mistake::AnyPhoneConfirms) && self.offered_to().is_some());
+        let same = self.amount == shown || planted(Mistake::OtherAmountConfirmed);
+        if !offered || !same || now.mono >= self.ends {
             return Err(Unconfirmed::NotOffered);
         }
-        if now.mono.ms_until(self.ends) < Policy::START_LEFT_MS {
+        if now.mono.ms_until(self.ends) < Policy::START_LEFT_MS && !planted(Mistake::BegunTooLate) {
             return Err(Unconfirmed::TooLate);
         }
         self.begin_attempt(session, now.mono, ids);
@@ -238,6 +242,10 @@ impl Sale {
             SaleState::Paying { session, .. } => {
                 let until = now.mono.plus_ms(Policy::ABORT_MS);
                 self.state = SaleState::Aborting { session, why, until };
+                if planted(Mistake::AbortAssumedDone) {
+                    let unresolved = self.attempts.iter_mut().filter(|a| a.is_unresolved());
+                    unresolved.for_each(|a| a.state = AttemptState::Closed(ClosedWhy::Cancelled));
+                }
             }
             // The cashier's abort outranks the customer's letting go: the sale must not come back to life.
             SaleState::Aborting { session, why: AbortWhy::LetGo, until } if why != AbortWhy::LetGo => {
@@ -264,6 +272,11 @@ impl Sale {
     pub fn follow(&mut self, now: Now, policy: &Policy, ids: &mut Ids) {
         let session = match self.state {
             SaleState::Paying { session, .. } | SaleState::Aborting { session, .. } => session,
+            SaleState::Cancelled { .. } | SaleState::Declined { .. }
+                if planted(Mistake::LatePaymentApproves) && !self.attempts.is_empty() =>
+            {
+                SessionId(0)
+            }
             SaleState::Waiting
             | SaleState::Offered { .. }
             | SaleState::Approved { .. }
@@ -272,6 +285,18 @@ impl Sale {
             | SaleState::Lapsed { .. } => return,
         };
         let right = |a: &&Attempt| matches!(a.state, AttemptState::Paid { right: true, .. });
+        let fresh_id = match self.attempts.last().map(|a| &a.state) {
+            Some(AttemptState::Intent { doubt: Some(_) }) => planted(Mistake::FreshIdAfterTimeOut),
+            Some(AttemptState::Open { .. }) => {
+                planted(Mistake::RetryWhileOpen) && self.attempts.last().is_some_and(|a| a.tries > 0)
+            }
+            Some(AttemptState::Intent { doubt: None } | AttemptState::Paid { .. } | AttemptState::Closed(_)) | None => {
+                false
+            }
+        };
+        if fresh_id && now.mono.ms_until(self.ends) >= Policy::START_LEFT_MS {
+            self.begin_attempt(session, now.mono, ids);
+        }
         if let Some(winner) = self.attempts.iter().find(right).map(|a| a.id) {
             self.ended_at = now.wall;
             self.state = SaleState::Approved { attempt: winner, telling: self.first_telling(now) };
@@ -344,6 +369,7 @@ impl Sale {
     pub fn survive_boot(&mut self, now: Now) {
         match self.state {
             SaleState::Waiting | SaleState::Offered { .. } => self.end(Outcome::Lapsed, now),
+            SaleState::Paying { .. } if planted(Mistake::LinkAfterBoot) => {}
             SaleState::Paying { session, .. } | SaleState::Aborting { session, .. } => {
                 let until = now.mono.plus_ms(Self::AFTER_BOOT_MS);
                 self.state = SaleState::Aborting { session, why: AbortWhy::PowerCut, until };
@@ -401,6 +427,7 @@ impl Sale {
     /// When something is due by the clock alone.
     pub fn deadline(&self) -> Option<Mono> {
         let telling = match self.state.telling() {
+            Some(Telling::TakeLater { .. }) if planted(Mistake::LaterForgotten) => None,
             Some(Telling::TakeLater { at, .. }) => Some(at),
             Some(Telling::Unheard { refund_at }) => refund_at,
             Some(Telling::Telling | Telling::Taken | Telling::Rejected | Telling::NoChannel) | None => None,
@@ -486,6 +513,9 @@ impl Sale {
             // Only a payment known to be closed lets the next phone pay; else two could.
             AbortWhy::LetGo if self.attempts.iter().any(Attempt::is_unresolved) => {
                 Outcome::Declined(DeclinedWhy::GivenUp)
+            }
+            AbortWhy::LetGo if self.attempts.last().is_some_and(|a| matches!(a.state, AttemptState::Paid { .. })) => {
+                Outcome::Declined(DeclinedWhy::WrongPayment)
             }
             AbortWhy::LetGo if now.mono.ms_until(self.ends) < Policy::START_LEFT_MS => Outcome::Lapsed,
             AbortWhy::LetGo => {

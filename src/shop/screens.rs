@@ -5,6 +5,7 @@ use super::effect::{Outcome, Reach};
 use super::event::{Reason, TillNumber};
 use super::id::{AttemptId, SaleId, SessionId};
 use super::money::Amount;
+use super::planted::{Mistake, planted};
 use super::sale::{Code, Sale, SaleState};
 use super::time::{Mono, Wall};
 use super::{Shop, Visit};
@@ -161,6 +162,13 @@ impl Shop {
         let Some(pairing) = visit.session.pairing else { return Screen::EnterTill { note: visit.note } };
         let line = self.tills.get(&pairing.till).map(|till| till.line.as_slice()).unwrap_or_default();
         match line.iter().position(|session| *session == visit.session.id).map(u32::try_from) {
+            Some(Ok(1)) if planted(Mistake::SecondPhoneSeesLink) => {
+                let sale = self.sales.values().map(|l| &l.sale).find(|s| s.at_phone() == line.first().copied());
+                let facts = |s: &Sale| SaleFacts { sale: s.id, till: s.till, amount: s.amount, code: s.code };
+                let paying = sale.filter(|s| matches!(s.state, SaleState::Paying { .. }));
+                let shown = paying.map(|s| self.paying_screen(visit.session.id, s, facts(s)));
+                shown.unwrap_or(Screen::InLine { till: pairing.till, ahead: 1 })
+            }
             Some(Ok(ahead)) if ahead > 0 => Screen::InLine { till: pairing.till, ahead },
             Some(_) | None => Screen::Waiting { till: pairing.till },
         }

@@ -1,6 +1,6 @@
 //! The shop under test: cases as text tables, and random runs; the laws are checked at every step of both.
 
 mod laws;
-mod random;
+pub(super) mod random;
 mod table;
 mod world;

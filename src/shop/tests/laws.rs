@@ -24,6 +24,8 @@ pub(super) struct Laws {
     confirmed: BTreeMap<AttemptId, Amount>,
     taken_minor: BTreeMap<AttemptId, u64>,
     over: BTreeSet<AttemptId>,
+    /// Over without a payment. What comes in later all the same goes back.
+    closed: BTreeSet<AttemptId>,
     creates: BTreeMap<AttemptId, Create>,
     refunds: BTreeMap<RefundId, (AttemptId, Amount)>,
     told: BTreeMap<SaleId, Outcome>,
@@ -74,6 +76,7 @@ impl Laws {
                 Err(CallError::Refused(refused)) => {
                     if *refused == super::super::attempt::Refused::Tombstone || *call == Call::Create {
                         self.over.insert(*attempt);
+                        self.closed.insert(*attempt);
                     }
                 }
             },
@@ -90,10 +93,14 @@ impl Laws {
         *taken = payment.paid_minor.max(*taken);
         match payment.status {
             PaymentStatus::Awaiting | PaymentStatus::Processing => return,
-            PaymentStatus::Paid if payment.paid_minor >= payment.amount.minor() => {
-                self.confirmed.insert(payment.id, payment.amount);
+            PaymentStatus::Paid => {
+                if payment.paid_minor >= payment.amount.minor() {
+                    self.confirmed.insert(payment.id, payment.amount);
+                }
             }
-            PaymentStatus::Paid | PaymentStatus::Failed | PaymentStatus::Expired | PaymentStatus::Cancelled => {}
+            PaymentStatus::Failed | PaymentStatus::Expired | PaymentStatus::Cancelled => {
+                self.closed.insert(payment.id);
+            }
         }
         self.over.insert(payment.id);
     }
@@ -141,7 +148,7 @@ impl Laws {
     fn attempt_begun(&mut self, sale: &Sale, shown: &BTreeMap<SessionId, Screen>, attempt: &Attempt, now: Now) {
         for earlier in &sale.attempts {
             let law = if kind(&earlier.state) == 0 { 6 } else { 7 };
-            let closed = self.over.contains(&earlier.id) && kind(&earlier.state) == 4;
+            let closed = self.closed.contains(&earlier.id) && matches!(kind(&earlier.state), 2 | 4);
             self.law(law, closed, || format!("a fresh id while the attempt before is {:?}", earlier.state));
         }
         if let Some(law) = self.mute {

@@ -68,6 +68,13 @@ fn the_first_phone_may_let_the_next_one_pay_once_its_attempt_is_closed() {
     after(held, "a letgo; paid", "finish Approved; a:result Approved; b:waiting");
     after(held, "a letgo; closed; b confirm", "create 2; confirmed; b:contacting 2");
     after(PAYING, "a letgo", "");
+    // Another amount was taken: that is for a person, not for the next phone.
+    after(
+        held,
+        "a letgo; wrong 1.00",
+        "ALARM WrongPayment; refund 1 1.00; finish Declined(WrongPayment); a:result Declined(WrongPayment) -100; \
+         b:waiting",
+    );
     // Not closed in time: nobody else may pay what may be paid already.
     after(held, "a letgo; +3s", "finish Declined(GivenUp); a:result Declined(GivenUp); b:waiting");
 }
