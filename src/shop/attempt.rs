@@ -3,6 +3,7 @@
 use super::event::{Call, CallError, Payment, PaymentStatus, Reason, RefundStatus};
 use super::id::{AttemptId, RefundId, SessionId};
 use super::money::Amount;
+use super::planted::{Mistake, planted};
 use super::time::{Mono, Now, Wall};
 
 /// The platform's checkout page for one attempt: an absolute http or https address, at most [`Link::BYTES_MAX`] bytes.
@@ -290,8 +291,14 @@ impl Attempt {
     /// Takes an answer in. `asked` is the sale's amount. Only an authenticated answer about this id moves the state.
     pub fn hear(&mut self, answer: &Result<Payment, CallError>, call: Call, asked: Amount, now: Now) -> Heard {
         match answer {
-            Ok(payment) if payment.id != self.id => self.doubt_since(now, Heard::Odd),
+            Ok(payment) if payment.id != self.id && !planted(Mistake::ForeignIdApproves) => {
+                self.doubt_since(now, Heard::Odd)
+            }
             Ok(payment) => self.hear_payment(payment, asked, now),
+            Err(CallError::Unknown) if planted(Mistake::UnknownMeansFailed) && self.is_unresolved() => {
+                self.state = AttemptState::Closed(ClosedWhy::Failed(Reason::Other));
+                Heard::Believed
+            }
             Err(CallError::NotSent | CallError::Unknown) => self.doubt_since(now, Heard::Doubted),
             Err(CallError::NotFound) => self.hear_not_found(call, now),
             Err(CallError::Refused(why)) => self.hear_refused(*why, call, now),
@@ -302,7 +309,8 @@ impl Attempt {
         if payment.version < self.version {
             return Heard::Believed; // An older answer overtaken by a newer one.
         }
-        if payment.paid_minor > self.paid_minor {
+        let closed = matches!(self.state, AttemptState::Closed(_));
+        if payment.paid_minor > self.paid_minor && !(closed && planted(Mistake::LateMoneyIgnored)) {
             return self.hear_money(payment, asked, now);
         }
         match payment.status {
@@ -334,7 +342,8 @@ impl Attempt {
             return Heard::Believed; // The first word on the right amount stands; a surplus goes back.
         }
         let settled = payment.status == PaymentStatus::Paid;
-        let right = settled && payment.amount == asked && payment.paid_minor >= asked.minor();
+        let amount_right = payment.amount == asked || planted(Mistake::WrongAmountApproves);
+        let right = settled && amount_right && payment.paid_minor >= payment.amount.minor();
         if settled && !right {
             self.needs_person = Some(NeedsPerson { why: NeedsPersonWhy::WrongPayment, since: now.wall });
         }
@@ -385,6 +394,10 @@ impl Attempt {
     /// open one that vanished is odd. Only the last look after all was over is content with it.
     fn hear_not_found(&mut self, call: Call, now: Now) -> Heard {
         match (&self.state, call) {
+            (AttemptState::Intent { .. }, _) if planted(Mistake::NotFoundCloses) => {
+                self.state = AttemptState::Closed(ClosedWhy::NeverBorn);
+                Heard::Believed
+            }
             (AttemptState::Closed(_), _) => Heard::Believed,
             (AttemptState::Intent { .. }, Call::Create | Call::Query | Call::Cancel) => {
                 self.doubt_since(now, Heard::Doubted)

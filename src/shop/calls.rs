@@ -3,6 +3,8 @@
 use super::attempt::RefundState;
 use super::effect::{Create, Effect, PlatformCall};
 use super::id::{AttemptId, RefundId};
+use super::money::Amount;
+use super::planted::{Mistake, planted};
 use super::retry::wait_ms;
 use super::sale::{Sale, Want};
 use super::time::{Mono, Now};
@@ -72,10 +74,13 @@ impl Calls {
                     attempt: id,
                     sale: sale.id,
                     till: sale.till,
-                    amount: sale.amount,
+                    amount: created_amount(sale),
                     code: sale.code,
                     session: attempt.session,
-                    expires_in_secs: attempt.expires_in_secs,
+                    expires_in_secs: match planted(Mistake::BodyChanges) {
+                        true => u32::try_from(now.mono.ms_until(sale.ends) / 1_000).unwrap_or(1),
+                        false => attempt.expires_in_secs,
+                    },
                 })),
                 Want::Watch => PlatformCall::Query { attempt: id, version: attempt.version, wait_secs: WATCH_SECS },
                 Want::Close => PlatformCall::Cancel { attempt: id },
@@ -85,6 +90,7 @@ impl Calls {
         for refund in &sale.refunds {
             let (id, attempt) = (refund.id, refund.attempt);
             let (question, call) = match refund.state {
+                RefundState::Intent { doubt: Some(_) } if planted(Mistake::RefundForgotten) => continue,
                 RefundState::Done | RefundState::Refused => continue,
                 RefundState::Accepted => (Question::SeeRefund, PlatformCall::QueryRefund { attempt, refund: id }),
                 RefundState::Intent { .. } => {
@@ -135,6 +141,12 @@ impl Calls {
             }
         }
     }
+}
+
+/// What the platform is asked to take: the sale's amount.
+fn created_amount(sale: &Sale) -> Amount {
+    let other = Amount::from_minor(sale.amount.minor().saturating_add(1), sale.amount.currency());
+    if planted(Mistake::OtherAmountCreated) { other.unwrap_or(sale.amount) } else { sale.amount }
 }
 
 /// How eagerly a question is asked again.

@@ -1,12 +1,14 @@
 //! What can be wanted. The only ways out of the shop; doing one twice is harmless.
 
-use super::attempt::{Attempt, Link, Refund, TryFailure};
+use super::attempt::{Attempt, Refund};
 use super::event::{AskKind, NoSales, Reason, Ticket, TillNumber};
 use super::id::{AttemptId, RefundId, SaleId, SessionId};
 use super::money::Amount;
 use super::sale::{Code, Sale, SaleState};
 use super::session::Session;
 use super::time::{Mono, Wall};
+
+pub use super::screens::{EnterNote, Receipt, SaleFacts, Screen};
 
 /// What becomes of a step: first all records on disk in one transaction, then the effects, in order.
 #[derive(Debug, Default)]
@@ -367,148 +369,6 @@ pub struct Create {
     pub session: SessionId,
     /// How long the link should stay open.
     pub expires_in_secs: u32,
-}
-
-/// What every screen about a sale shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SaleFacts {
-    /// The sale.
-    pub sale: SaleId,
-    /// Its till.
-    pub till: TillNumber,
-    /// Its amount.
-    pub amount: Amount,
-    /// Its matching code.
-    pub code: Code,
-}
-
-/// What a phone's page shows. The whole truth for that page: rendering one needs nothing else.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Screen {
-    /// Type the till's number.
-    EnterTill {
-        /// What came before, if it needs a word.
-        note: Option<EnterNote>,
-    },
-    /// Another phone stands at the till.
-    InLine {
-        /// Which till.
-        till: TillNumber,
-        /// How many are ahead, at least 1.
-        ahead: u32,
-    },
-    /// Paired; waiting for the cashier.
-    Waiting {
-        /// With this till.
-        till: TillNumber,
-    },
-    /// Confirm, please.
-    Confirm {
-        /// What.
-        facts: SaleFacts,
-        /// Until when.
-        until: Mono,
-    },
-    /// Too little time is left to pay: ask the cashier to start again.
-    TooLate {
-        /// What.
-        facts: SaleFacts,
-    },
-    /// The payment is being submitted (or submitted again after a failed attempt).
-    Contacting {
-        /// What.
-        facts: SaleFacts,
-        /// Which attempt, from 1.
-        attempt_no: u32,
-        /// Why the attempt before failed.
-        failed: Option<Reason>,
-        /// The platform does not answer: still checking.
-        checking: bool,
-    },
-    /// Pay at the platform's page.
-    Pay {
-        /// What.
-        facts: SaleFacts,
-        /// Which attempt, from 1.
-        attempt_no: u32,
-        /// Where.
-        link: Link,
-        /// The last failed try on this link, or, before any, why the attempt before failed.
-        failed: Option<TryFailure>,
-        /// Until when the link can be used here.
-        until: Mono,
-        /// Whether another phone waits in line (then "let the next one pay" is offered).
-        others_wait: bool,
-        /// The platform does not answer: still checking.
-        checking: bool,
-    },
-    /// The payment is being closed at the platform.
-    Closing {
-        /// What.
-        facts: SaleFacts,
-    },
-    /// How it ended; a receipt.
-    Result(Box<Receipt>),
-}
-
-impl Screen {
-    /// The sale this screen is about, if the shop wants to know that the phone has loaded it.
-    pub fn wants_seen(&self) -> Option<SaleId> {
-        match self {
-            Screen::Pay { facts, .. } | Screen::Contacting { facts, .. } => Some(facts.sale),
-            Screen::Result(receipt) => Some(receipt.facts.sale),
-            Screen::EnterTill { .. }
-            | Screen::InLine { .. }
-            | Screen::Waiting { .. }
-            | Screen::Confirm { .. }
-            | Screen::TooLate { .. }
-            | Screen::Closing { .. } => None,
-        }
-    }
-}
-
-/// What a phone is told about an ended sale.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Receipt {
-    /// What.
-    pub facts: SaleFacts,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// The platform's name for the payment, for questions later.
-    pub attempt: Option<AttemptId>,
-    /// Minor units given back or on their way back to the customer, over all attempts.
-    pub given_back_minor: u64,
-    /// Of these, how many the platform has confirmed as back.
-    pub given_back_done_minor: u64,
-    /// When it ended.
-    pub at: Option<Wall>,
-}
-
-/// A word on the page that asks for the till's number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EnterNote {
-    /// No till has that number.
-    WrongNumber {
-        /// What was typed, if it could be a till's number at all.
-        typed: Option<TillNumber>,
-        /// How many guesses are left before a pause.
-        guesses_left: u32,
-    },
-    /// Too many wrong numbers: wait.
-    TooManyGuesses {
-        /// Until then.
-        until: Mono,
-    },
-    /// The phone said the sale was not its own.
-    NotMine,
-    /// The time to confirm was over.
-    ConfirmOver,
-    /// Nothing happened at the till for too long.
-    Idle,
-    /// Too many phones stand at that till already.
-    LineFull,
-    /// The phone let the next one pay.
-    LetGo,
 }
 
 /// What a person must look at.

@@ -15,9 +15,13 @@ pub mod time;
 
 mod answers;
 mod calls;
+mod code;
+mod owed;
 mod phones;
+mod planted;
 mod screens;
 mod settle;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod tills;
@@ -26,6 +30,7 @@ use calls::{Calls, Line};
 use effect::{Effect, Progress, Record, Step};
 use event::{Ask, Event, NoSales, PlatformEvent, Ticket, TillEvent, TillNumber};
 use id::{AttemptId, Ids, SaleId, SessionId};
+use planted::{Mistake, planted};
 use policy::Policy;
 use sale::{Sale, SaleState};
 use session::Session;
@@ -337,6 +342,8 @@ impl Live {
     }
 
     fn from_disk(sale: Sale) -> Live {
-        Live { saved: Some(sale.clone()), ..Live::new(sale) }
+        let saved_open = !sale.is_at_rest() || planted(Mistake::NotReopened);
+        let result_told = planted(Mistake::ResultLostAtStart);
+        Live { saved: Some(sale.clone()), saved_open, result_told, ..Live::new(sale) }
     }
 }

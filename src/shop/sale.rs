@@ -1,51 +1,16 @@
 //! ONE sale: its states and every way between them.
 
-use super::attempt::{Attempt, AttemptState, ClosedWhy, Refund, RefundState, RefundWhy};
+use super::attempt::{Attempt, AttemptState, ClosedWhy, Refund, RefundState};
 use super::effect::{CancelledWhy, DeclinedWhy, Outcome};
 use super::event::{Ticket, TillNumber};
-use super::id::{AttemptId, Ids, RefundId, SaleId, SessionId};
+use super::id::{AttemptId, Ids, SaleId, SessionId};
 use super::money::Amount;
+use super::planted::{Mistake, planted};
 use super::policy::Policy;
 use super::time::{BootId, Mono, Now, Wall};
-use std::fmt;
 
-/// Two characters that phone and till both show. Without the look-alikes 0 O 1 I and so on.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Code([u8; 2]);
-
-impl Code {
-    const LETTERS: &'static [u8; 24] = b"34679ACDEFGHJKLMNPRTUVWX";
-
-    /// A code out of 128 random bits.
-    pub fn from_bits(bits: u128) -> Code {
-        let letter = |n: u128| {
-            let at = usize::try_from(n % 24).unwrap_or(0);
-            Self::LETTERS.get(at).copied().unwrap_or(b'A')
-        };
-        Code([letter(bits), letter(bits / 24)])
-    }
-
-    /// A code as written, if it is two of the letters.
-    pub fn parse(text: &str) -> Option<Code> {
-        match text.as_bytes() {
-            [a, b] if Self::LETTERS.contains(a) && Self::LETTERS.contains(b) => Some(Code([*a, *b])),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Code([a, b]) = *self;
-        write!(f, "{}{}", char::from(a), char::from(b))
-    }
-}
-
-impl fmt::Debug for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+pub use super::code::Code;
+pub use super::telling::{TAKE_LATER_MAX, Telling, TillWord};
 
 /// A sale: what the till wants paid.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,31 +116,6 @@ pub enum AbortWhy {
     LetGo,
 }
 
-/// How far a till has been told a result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Telling {
-    /// It is being told.
-    Telling,
-    /// It wants to be told again at this time.
-    TakeLater {
-        /// When.
-        at: Mono,
-        /// How often it has put it off.
-        times: u32,
-    },
-    /// It has taken it.
-    Taken,
-    /// It refused it.
-    Rejected,
-    /// It did not answer: not known.
-    Unheard {
-        /// When the money goes back by policy, if ever.
-        refund_at: Option<Mono>,
-    },
-    /// It cannot be told.
-    NoChannel,
-}
-
 impl SaleState {
     /// Its name for people and on disk.
     pub fn name(&self) -> &'static str {
@@ -219,29 +159,10 @@ impl SaleState {
 }
 
 impl Sale {
-    /// Minor units of the sale given back, or on their way back. What was taken too much does not count.
-    pub fn given_back_minor(&self) -> u64 {
-        let of_sale = self.refunds.iter().filter(|r| r.state.counts() && !r.why.is_surplus());
-        of_sale.fold(0, |sum, r| sum.saturating_add(r.amount.minor()))
-    }
-
     /// Failed tries over all attempts; an attempt that failed for good counts at least once.
     pub fn failed_tries(&self) -> u32 {
         self.attempts.iter().fold(0, |sum, a| sum.saturating_add(a.failed_tries()))
     }
-}
-
-/// What a till says to a result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TillWord {
-    /// Taken.
-    Taken,
-    /// Again after this many milliseconds.
-    Later(u64),
-    /// Refused: the goods do not leave.
-    Rejected,
-    /// Nothing, after all repeats.
-    Nothing,
 }
 
 /// Why a confirmation did nothing.
@@ -265,9 +186,6 @@ pub enum Want {
     /// Nothing: it is paid or closed.
     Nothing,
 }
-
-/// How often a till may put a result off before it counts as unheard.
-pub const TAKE_LATER_MAX: u32 = 60;
 
 impl Sale {
     /// Ways in: the phone first in line is offered the sale.
@@ -296,10 +214,13 @@ impl Sale {
 
     /// The customer confirms the amount that was shown: an attempt is begun, on disk before anywhere else.
     pub fn confirm(&mut self, session: SessionId, shown: Amount, now: Now, ids: &mut Ids) -> Result<(), Unconfirmed> {
-        if self.offered_to() != Some(session) || self.amount != shown || now.mono >= self.ends {
+        let offered =
+            self.offered_to() == Some(session) || (planted(Mistake::AnyPhoneConfirms) && self.offered_to().is_some());
+        let same = self.amount == shown || planted(Mistake::OtherAmountConfirmed);
+        if !offered || !same || now.mono >= self.ends {
             return Err(Unconfirmed::NotOffered);
         }
-        if now.mono.ms_until(self.ends) < Policy::START_LEFT_MS {
+        if now.mono.ms_until(self.ends) < Policy::START_LEFT_MS && !planted(Mistake::BegunTooLate) {
             return Err(Unconfirmed::TooLate);
         }
         self.begin_attempt(session, now.mono, ids);
@@ -321,6 +242,10 @@ impl Sale {
             SaleState::Paying { session, .. } => {
                 let until = now.mono.plus_ms(Policy::ABORT_MS);
                 self.state = SaleState::Aborting { session, why, until };
+                if planted(Mistake::AbortAssumedDone) {
+                    let unresolved = self.attempts.iter_mut().filter(|a| a.is_unresolved());
+                    unresolved.for_each(|a| a.state = AttemptState::Closed(ClosedWhy::Cancelled));
+                }
             }
             // The cashier's abort outranks the customer's letting go: the sale must not come back to life.
             SaleState::Aborting { session, why: AbortWhy::LetGo, until } if why != AbortWhy::LetGo => {
@@ -347,6 +272,11 @@ impl Sale {
     pub fn follow(&mut self, now: Now, policy: &Policy, ids: &mut Ids) {
         let session = match self.state {
             SaleState::Paying { session, .. } | SaleState::Aborting { session, .. } => session,
+            SaleState::Cancelled { .. } | SaleState::Declined { .. }
+                if planted(Mistake::LatePaymentApproves) && !self.attempts.is_empty() =>
+            {
+                SessionId(0)
+            }
             SaleState::Waiting
             | SaleState::Offered { .. }
             | SaleState::Approved { .. }
@@ -355,6 +285,18 @@ impl Sale {
             | SaleState::Lapsed { .. } => return,
         };
         let right = |a: &&Attempt| matches!(a.state, AttemptState::Paid { right: true, .. });
+        let fresh_id = match self.attempts.last().map(|a| &a.state) {
+            Some(AttemptState::Intent { doubt: Some(_) }) => planted(Mistake::FreshIdAfterTimeOut),
+            Some(AttemptState::Open { .. }) => {
+                planted(Mistake::RetryWhileOpen) && self.attempts.last().is_some_and(|a| a.tries > 0)
+            }
+            Some(AttemptState::Intent { doubt: None } | AttemptState::Paid { .. } | AttemptState::Closed(_)) | None => {
+                false
+            }
+        };
+        if fresh_id && now.mono.ms_until(self.ends) >= Policy::START_LEFT_MS {
+            self.begin_attempt(session, now.mono, ids);
+        }
         if let Some(winner) = self.attempts.iter().find(right).map(|a| a.id) {
             self.ended_at = now.wall;
             self.state = SaleState::Approved { attempt: winner, telling: self.first_telling(now) };
@@ -427,6 +369,7 @@ impl Sale {
     pub fn survive_boot(&mut self, now: Now) {
         match self.state {
             SaleState::Waiting | SaleState::Offered { .. } => self.end(Outcome::Lapsed, now),
+            SaleState::Paying { .. } if planted(Mistake::LinkAfterBoot) => {}
             SaleState::Paying { session, .. } | SaleState::Aborting { session, .. } => {
                 let until = now.mono.plus_ms(Self::AFTER_BOOT_MS);
                 self.state = SaleState::Aborting { session, why: AbortWhy::PowerCut, until };
@@ -462,95 +405,6 @@ impl Sale {
     /// How long the platform is asked what became of a payment that a power cut interrupted, before the sale is given up.
     pub const AFTER_BOOT_MS: u64 = 120_000;
 
-    /// The till's word on the result.
-    pub fn told(&mut self, word: TillWord, now: Now, policy: &Policy) {
-        let next = match (self.state.telling(), word) {
-            (None | Some(Telling::Rejected), _) => return,
-            (
-                Some(Telling::Taken | Telling::NoChannel),
-                TillWord::Rejected | TillWord::Later(_) | TillWord::Nothing,
-            ) => {
-                return;
-            }
-            (Some(_), TillWord::Taken) => Telling::Taken,
-            (Some(_), TillWord::Rejected) => Telling::Rejected,
-            (Some(Telling::TakeLater { times, .. }), TillWord::Later(ms)) => {
-                Telling::TakeLater { at: now.mono.plus_ms(ms), times: times.saturating_add(1) }
-            }
-            (Some(Telling::Telling | Telling::Unheard { .. }), TillWord::Later(ms)) => {
-                Telling::TakeLater { at: now.mono.plus_ms(ms), times: 1 }
-            }
-            (Some(Telling::Telling | Telling::TakeLater { .. }), TillWord::Nothing) => self.unheard(now, policy),
-            (Some(Telling::Unheard { .. }), TillWord::Nothing) => return,
-        };
-        self.set_telling(next);
-    }
-
-    /// The till asks for its result again: it is told anew unless it has taken it.
-    pub fn tell_again(&mut self) {
-        match self.state.telling() {
-            Some(Telling::Unheard { .. } | Telling::TakeLater { .. }) => self.set_telling(Telling::Telling),
-            Some(Telling::Telling | Telling::Taken | Telling::Rejected | Telling::NoChannel) | None => {}
-        }
-    }
-
-    /// Begins the refunds that are owed: all that was taken, less what the sale is entitled to, less what goes back.
-    pub fn give_back(&mut self, now: Now, ids: &mut Ids) {
-        if let Some(Telling::Unheard { refund_at: Some(at) }) = self.state.telling()
-            && now.mono >= at
-        {
-            self.set_telling(Telling::Unheard { refund_at: None });
-            self.give_back_winner(RefundWhy::Unheard, ids);
-        }
-        if self.state.telling() == Some(Telling::Rejected) {
-            self.give_back_winner(RefundWhy::Rejected, ids);
-        }
-        for at in 0..self.attempts.len() {
-            let Some(attempt) = self.attempts.get(at) else { continue };
-            let (id, right) = match attempt.state {
-                AttemptState::Paid { right, .. } => (attempt.id, right),
-                AttemptState::Intent { .. } | AttemptState::Open { .. } | AttemptState::Closed(_) => continue,
-            };
-            // A payment of a sale still under way is left alone until the sale is decided.
-            if right && self.state.outcome().is_none() {
-                continue;
-            }
-            let refused = self.refunds.iter().any(|r| r.attempt == id && !r.state.counts());
-            let owed = attempt.paid_minor.saturating_sub(self.entitled_minor(id)).saturating_sub(self.surplus_back(id));
-            if owed > 0 && !refused {
-                let why = if self.winner() == Some(id) { RefundWhy::Overpaid } else { RefundWhy::Loser };
-                self.begin_refund(id, owed, why, ids);
-            }
-        }
-    }
-
-    /// Minor units of this attempt's payment that the sale has a right to keep, deliberate refunds not counted.
-    fn entitled_minor(&self, attempt: AttemptId) -> u64 {
-        if self.winner() == Some(attempt) { self.amount.minor() } else { 0 }
-    }
-
-    /// Minor units of this attempt's payment going back because the sale never had a right to them.
-    fn surplus_back(&self, attempt: AttemptId) -> u64 {
-        let of_it = self.refunds.iter().filter(|r| r.attempt == attempt && r.state.counts() && r.why.is_surplus());
-        of_it.fold(0, |sum, r| sum.saturating_add(r.amount.minor()))
-    }
-
-    /// Gives all that remains of the winning payment back, once per reason.
-    fn give_back_winner(&mut self, why: RefundWhy, ids: &mut Ids) {
-        let Some(winner) = self.winner() else { return };
-        let begun = self.refunds.iter().any(|r| r.attempt == winner && r.why == why);
-        let left = self.amount.minor().saturating_sub(self.given_back_minor());
-        if left > 0 && !begun {
-            self.begin_refund(winner, left, why, ids);
-        }
-    }
-
-    fn begin_refund(&mut self, attempt: AttemptId, minor: u64, why: RefundWhy, ids: &mut Ids) {
-        let Ok(amount) = Amount::from_minor(minor, self.amount.currency()) else { return };
-        let (id, state) = (RefundId(ids.draw()), RefundState::Intent { doubt: None });
-        self.refunds.push(Refund { id, attempt, amount, why, state, needs_person: None });
-    }
-
     fn begin_attempt(&mut self, session: SessionId, now: Mono, ids: &mut Ids) {
         let number = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
         let left_secs = now.ms_until(self.ends) / 1_000;
@@ -573,6 +427,7 @@ impl Sale {
     /// When something is due by the clock alone.
     pub fn deadline(&self) -> Option<Mono> {
         let telling = match self.state.telling() {
+            Some(Telling::TakeLater { .. }) if planted(Mistake::LaterForgotten) => None,
             Some(Telling::TakeLater { at, .. }) => Some(at),
             Some(Telling::Unheard { refund_at }) => refund_at,
             Some(Telling::Telling | Telling::Taken | Telling::Rejected | Telling::NoChannel) | None => None,
@@ -659,6 +514,9 @@ impl Sale {
             AbortWhy::LetGo if self.attempts.iter().any(Attempt::is_unresolved) => {
                 Outcome::Declined(DeclinedWhy::GivenUp)
             }
+            AbortWhy::LetGo if self.attempts.last().is_some_and(|a| matches!(a.state, AttemptState::Paid { .. })) => {
+                Outcome::Declined(DeclinedWhy::WrongPayment)
+            }
             AbortWhy::LetGo if now.mono.ms_until(self.ends) < Policy::START_LEFT_MS => Outcome::Lapsed,
             AbortWhy::LetGo => {
                 self.state = SaleState::Waiting;
@@ -677,30 +535,5 @@ impl Sale {
             Outcome::Lapsed => SaleState::Lapsed { telling },
             Outcome::Approved => return, // Only `follow` approves: it names the attempt.
         };
-    }
-
-    fn first_telling(&self, now: Now) -> Telling {
-        if !self.hears_result {
-            Telling::NoChannel
-        } else if self.boot != now.boot {
-            Telling::Unheard { refund_at: None } // The till that asked has gone; it may ask again.
-        } else {
-            Telling::Telling
-        }
-    }
-
-    fn unheard(&self, now: Now, policy: &Policy) -> Telling {
-        let refund_after = policy.unheard_refund_after_secs.filter(|_| self.winner().is_some());
-        Telling::Unheard { refund_at: refund_after.map(|secs| now.mono.plus_ms(secs.saturating_mul(1_000))) }
-    }
-
-    fn set_telling(&mut self, next: Telling) {
-        match &mut self.state {
-            SaleState::Waiting | SaleState::Offered { .. } | SaleState::Paying { .. } | SaleState::Aborting { .. } => {}
-            SaleState::Approved { telling, .. }
-            | SaleState::Declined { telling, .. }
-            | SaleState::Cancelled { telling, .. }
-            | SaleState::Lapsed { telling } => *telling = next,
-        }
     }
 }

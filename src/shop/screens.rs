@@ -1,11 +1,156 @@
 //! What a phone's page shows, and how far the phone reaches: both follow from the state, nothing is remembered.
 
-use super::attempt::{AttemptState, TryFailure};
-use super::effect::{Reach, Receipt, SaleFacts, Screen};
-use super::id::SessionId;
-use super::sale::{Sale, SaleState};
-use super::time::Mono;
+use super::attempt::{AttemptState, Link, TryFailure};
+use super::effect::{Outcome, Reach};
+use super::event::{Reason, TillNumber};
+use super::id::{AttemptId, SaleId, SessionId};
+use super::money::Amount;
+use super::planted::{Mistake, planted};
+use super::sale::{Code, Sale, SaleState};
+use super::time::{Mono, Wall};
 use super::{Shop, Visit};
+
+/// What every screen about a sale shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SaleFacts {
+    /// The sale.
+    pub sale: SaleId,
+    /// Its till.
+    pub till: TillNumber,
+    /// Its amount.
+    pub amount: Amount,
+    /// Its matching code.
+    pub code: Code,
+}
+
+/// What a phone's page shows. The whole truth for that page: rendering one needs nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Screen {
+    /// Type the till's number.
+    EnterTill {
+        /// What came before, if it needs a word.
+        note: Option<EnterNote>,
+    },
+    /// Another phone stands at the till.
+    InLine {
+        /// Which till.
+        till: TillNumber,
+        /// How many are ahead, at least 1.
+        ahead: u32,
+    },
+    /// Paired; waiting for the cashier.
+    Waiting {
+        /// With this till.
+        till: TillNumber,
+    },
+    /// Confirm, please.
+    Confirm {
+        /// What.
+        facts: SaleFacts,
+        /// Until when.
+        until: Mono,
+    },
+    /// Too little time is left to pay: ask the cashier to start again.
+    TooLate {
+        /// What.
+        facts: SaleFacts,
+    },
+    /// The payment is being submitted (or submitted again after a failed attempt).
+    Contacting {
+        /// What.
+        facts: SaleFacts,
+        /// Which attempt, from 1.
+        attempt_no: u32,
+        /// Why the attempt before failed.
+        failed: Option<Reason>,
+        /// The platform does not answer: still checking.
+        checking: bool,
+    },
+    /// Pay at the platform's page.
+    Pay {
+        /// What.
+        facts: SaleFacts,
+        /// Which attempt, from 1.
+        attempt_no: u32,
+        /// Where.
+        link: Link,
+        /// The last failed try on this link, or, before any, why the attempt before failed.
+        failed: Option<TryFailure>,
+        /// Until when the link can be used here.
+        until: Mono,
+        /// Whether another phone waits in line (then "let the next one pay" is offered).
+        others_wait: bool,
+        /// The platform does not answer: still checking.
+        checking: bool,
+    },
+    /// The payment is being closed at the platform.
+    Closing {
+        /// What.
+        facts: SaleFacts,
+    },
+    /// How it ended; a receipt.
+    Result(Box<Receipt>),
+}
+
+impl Screen {
+    /// The sale this screen is about, if the shop wants to know that the phone has loaded it.
+    pub fn wants_seen(&self) -> Option<SaleId> {
+        match self {
+            Screen::Pay { facts, .. } | Screen::Contacting { facts, .. } => Some(facts.sale),
+            Screen::Result(receipt) => Some(receipt.facts.sale),
+            Screen::EnterTill { .. }
+            | Screen::InLine { .. }
+            | Screen::Waiting { .. }
+            | Screen::Confirm { .. }
+            | Screen::TooLate { .. }
+            | Screen::Closing { .. } => None,
+        }
+    }
+}
+
+/// What a phone is told about an ended sale.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// What.
+    pub facts: SaleFacts,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The platform's name for the payment, for questions later.
+    pub attempt: Option<AttemptId>,
+    /// Minor units given back or on their way back to the customer, over all attempts.
+    pub given_back_minor: u64,
+    /// Of these, how many the platform has confirmed as back.
+    pub given_back_done_minor: u64,
+    /// When it ended.
+    pub at: Option<Wall>,
+}
+
+/// A word on the page that asks for the till's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EnterNote {
+    /// No till has that number.
+    WrongNumber {
+        /// What was typed, if it could be a till's number at all.
+        typed: Option<TillNumber>,
+        /// How many guesses are left before a pause.
+        guesses_left: u32,
+    },
+    /// Too many wrong numbers: wait.
+    TooManyGuesses {
+        /// Until then.
+        until: Mono,
+    },
+    /// The phone said the sale was not its own.
+    NotMine,
+    /// The time to confirm was over.
+    ConfirmOver,
+    /// Nothing happened at the till for too long.
+    Idle,
+    /// Too many phones stand at that till already.
+    LineFull,
+    /// The phone let the next one pay.
+    LetGo,
+}
 
 impl Shop {
     /// The screen of a visit.
@@ -17,6 +162,13 @@ impl Shop {
         let Some(pairing) = visit.session.pairing else { return Screen::EnterTill { note: visit.note } };
         let line = self.tills.get(&pairing.till).map(|till| till.line.as_slice()).unwrap_or_default();
         match line.iter().position(|session| *session == visit.session.id).map(u32::try_from) {
+            Some(Ok(1)) if planted(Mistake::SecondPhoneSeesLink) => {
+                let sale = self.sales.values().map(|l| &l.sale).find(|s| s.at_phone() == line.first().copied());
+                let facts = |s: &Sale| SaleFacts { sale: s.id, till: s.till, amount: s.amount, code: s.code };
+                let paying = sale.filter(|s| matches!(s.state, SaleState::Paying { .. }));
+                let shown = paying.map(|s| self.paying_screen(visit.session.id, s, facts(s)));
+                shown.unwrap_or(Screen::InLine { till: pairing.till, ahead: 1 })
+            }
             Some(Ok(ahead)) if ahead > 0 => Screen::InLine { till: pairing.till, ahead },
             Some(_) | None => Screen::Waiting { till: pairing.till },
         }

@@ -5,6 +5,7 @@ use super::attempt::Attempt;
 use super::effect::{Alarm, Effect, Finish, Progress, Reach, Record, TillAnswer};
 use super::event::{Reason, TillNumber};
 use super::id::SaleId;
+use super::planted::{Mistake, planted};
 use super::sale::{Sale, SaleState, Telling};
 use super::{Live, Shop, Turn};
 
@@ -122,13 +123,19 @@ impl Live {
         let bare = |sale: &Sale| Sale { attempts: Vec::new(), refunds: Vec::new(), ..sale.clone() };
         let row = bare(&self.sale);
         if saved.map(bare).as_ref() != Some(&row) || self.saved_open != open {
-            records.push(Record::Sale { sale: Box::new(row), open });
+            if !(planted(Mistake::ApprovalNotWritten) && row.winner().is_some()) {
+                records.push(Record::Sale { sale: Box::new(row), open });
+            }
         }
         if saved.is_none_or(|saved| saved.ticket != self.sale.ticket) {
             records.extend(super::tills::ticket_record(&self.sale));
         }
         let sale = self.sale.id;
         for attempt in &self.sale.attempts {
+            let intent = matches!(attempt.state, super::attempt::AttemptState::Intent { .. });
+            if planted(Mistake::IntentNotWritten) && intent {
+                continue;
+            }
             if saved.is_none_or(|saved| !saved.attempts.contains(attempt)) {
                 records.push(Record::Attempt { sale, attempt: Box::new(attempt.clone()) });
             }
@@ -149,6 +156,13 @@ impl Live {
         {
             let progress = Progress::Failed { reason, try_no: self.sale.failed_tries(), new_attempt };
             say(TillAnswer::Progress { sale, ticket, progress });
+        }
+        if planted(Mistake::CancelledTooSoon)
+            && let SaleState::Aborting { .. } = self.sale.state
+        {
+            let mut told = self.sale.clone();
+            told.state = SaleState::Lapsed { telling: Telling::Telling };
+            Finish::of(&told).into_iter().for_each(|finish| say(TillAnswer::Finish(Box::new(finish))));
         }
         let progress = progress(&self.sale);
         if progress != self.progress_told

@@ -1,4 +1,6 @@
-//! The shop as text tables: a script of what happens, and in the last column what comes of its last step.
+//! The shop under test: cases as text tables, and random runs; the laws are checked at every step of both.
 
+mod laws;
+pub(super) mod random;
 mod table;
 mod world;

@@ -5,6 +5,7 @@ use super::calls::LineState;
 use super::effect::{Alarm, Effect, Finish, Record, Refusal, TillAnswer};
 use super::event::{Ask, AskKind, Ticket, TillEvent, TillNumber};
 use super::id::SaleId;
+use super::planted::{Mistake, planted};
 use super::policy::Policy;
 use super::sale::{AbortWhy, Code, Sale, SaleState, Telling, TillWord};
 use super::time::Mono;
@@ -187,6 +188,9 @@ impl Shop {
             (None, _) | (_, None) => 0,
         };
         let life_ms = i64::try_from(self.policy.ticket_life_secs.saturating_mul(1_000)).unwrap_or(i64::MAX);
+        if planted(Mistake::TicketForgotten) && !sale.is_live() {
+            return None;
+        }
         let lives = ticket.epoch.is_some() || age_ms <= life_ms || sale.is_live();
         lives.then_some(found)
     }
@@ -217,6 +221,7 @@ impl Shop {
     fn say_result(&mut self, till: TillNumber, sale: SaleId, turn: &mut Turn) {
         self.tell_again(sale, turn);
         let finish = self.sales.get(&sale).filter(|live| live.sale.state.telling() != Some(Telling::Telling));
+        let finish = finish.filter(|_| !planted(Mistake::TakenNotRepeated));
         if let Some(finish) = finish.and_then(|live| Finish::of(&live.sale)) {
             turn.effect(Effect::Till { till, answer: TillAnswer::Finish(Box::new(finish)) });
         }

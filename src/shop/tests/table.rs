@@ -68,6 +68,13 @@ fn the_first_phone_may_let_the_next_one_pay_once_its_attempt_is_closed() {
     after(held, "a letgo; paid", "finish Approved; a:result Approved; b:waiting");
     after(held, "a letgo; closed; b confirm", "create 2; confirmed; b:contacting 2");
     after(PAYING, "a letgo", "");
+    // Another amount was taken: that is for a person, not for the next phone.
+    after(
+        held,
+        "a letgo; wrong 1.00",
+        "ALARM WrongPayment; refund 1 1.00; finish Declined(WrongPayment); a:result Declined(WrongPayment) -100; \
+         b:waiting",
+    );
     // Not closed in time: nobody else may pay what may be paid already.
     after(held, "a letgo; +3s", "finish Declined(GivenUp); a:result Declined(GivenUp); b:waiting");
 }
@@ -311,6 +318,10 @@ fn an_ended_attempt_is_asked_about_once_more() {
     after(PAID, "take; a finish; +4m; paid; +10m", "");
     after(PAYING, "abort; closed; take; a finish; +4m; late", "ALARM LatePayment; refund 1 12.50");
     after(PAID, "take; a finish; ask 1.00 #2; abort; take; restart; paid 25.00", "refund 1 12.50");
+    // A sale that was at rest is open again, and a restart does not forget it.
+    let forgotten = format!("{PAID}; take; a finish; ask 1.00 #2; abort; take; paid 25.00");
+    assert_eq!(left_open(&forgotten), 1);
+    after(&forgotten, "restart", "refund 1 12.50; a:enter; b:enter; c:enter; d:enter");
 }
 
 #[test]

@@ -10,18 +10,24 @@ use super::super::sale::Sale;
 use super::super::session::{Place, Session};
 use super::super::time::{BootId, Mono, Now, Stamp, Wall};
 use super::super::{Loaded, Missing, Shop};
+use super::laws::Laws;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Default)]
-struct Disk {
-    sessions: BTreeMap<SessionId, Session>,
-    sales: Vec<(Sale, bool)>,
-    tickets: BTreeMap<(TillNumber, Ticket), SaleId>,
+pub(super) struct Disk {
+    pub(super) sessions: BTreeMap<SessionId, Session>,
+    /// Oldest first, and whether it is open.
+    pub(super) sales: Vec<(Sale, bool)>,
+    pub(super) tickets: BTreeMap<(TillNumber, Ticket), SaleId>,
     cursor: String,
     alarms: usize,
 }
 
 impl Disk {
+    pub(super) fn find(&self, id: SaleId) -> Option<&Sale> {
+        self.sales.iter().map(|(sale, _)| sale).find(|sale| sale.id == id)
+    }
+
     fn sale(&mut self, id: SaleId) -> &mut Sale {
         &mut self.sales.iter_mut().find(|(sale, _)| sale.id == id).expect("a record for a sale comes after the sale").0
     }
@@ -68,29 +74,33 @@ fn put<T>(rows: &mut Vec<T>, row: T, key: impl Fn(&T) -> u128) {
 }
 
 pub(super) struct World {
-    policy: Policy,
-    shop: Shop,
-    disk: Disk,
-    now: Now,
-    seed: u128,
+    pub(super) policy: Policy,
+    pub(super) shop: Shop,
+    pub(super) disk: Disk,
+    pub(super) laws: Laws,
+    pub(super) now: Now,
+    pub(super) seed: u128,
     attempts: Vec<AttemptId>,
     refunds: Vec<(AttemptId, RefundId)>,
     versions: BTreeMap<AttemptId, (u64, u32, u64)>,
-    shown: BTreeMap<SessionId, Screen>,
+    pub(super) shown: BTreeMap<SessionId, Screen>,
     last_sale: Option<SaleId>,
-    said: Vec<String>,
+    pub(super) said: Vec<String>,
+    /// The effects of the last step, and whether steps are cut off before their effects leave.
+    pub(super) left: Vec<Effect>,
+    pub(super) cut_off: bool,
 }
 
-fn eur(text: &str) -> Amount {
+pub(super) fn eur(text: &str) -> Amount {
     Amount::parse(text, Currency::from_code("EUR").unwrap()).unwrap()
 }
 
-fn till(number: u16) -> TillNumber {
+pub(super) fn till(number: u16) -> TillNumber {
     TillNumber::new(number).unwrap()
 }
 
 impl World {
-    fn new() -> World {
+    pub(super) fn new() -> World {
         let mut policy = Policy::with_defaults(Currency::from_code("EUR").unwrap(), [till(7), till(8)].into());
         policy.unheard_refund_after_secs = None;
         let now = Now { boot: BootId(1), mono: Mono(1_000_000), wall: Some(Wall(1_800_000_000_000)) };
@@ -99,6 +109,7 @@ impl World {
             policy,
             shop,
             disk: Disk::default(),
+            laws: Laws::default(),
             now,
             seed: 1,
             attempts: Vec::new(),
@@ -107,6 +118,8 @@ impl World {
             shown: BTreeMap::new(),
             last_sale: None,
             said: Vec::new(),
+            left: Vec::new(),
+            cut_off: false,
         };
         world.take(step);
         world.platform(PlatformEvent::Line { up: true });
@@ -118,14 +131,23 @@ impl World {
 
     fn take(&mut self, step: Step) {
         for record in step.records {
+            self.laws.written(&self.disk, &self.shown, &record, self.now);
             self.disk.write(record);
         }
-        for effect in step.effects {
-            self.hear(effect);
+        if self.cut_off {
+            return;
         }
+        for effect in &step.effects {
+            self.laws.leaving(&self.disk, effect, self.now);
+        }
+        self.left.extend(step.effects.iter().cloned());
+        for effect in &step.effects {
+            self.hear(effect.clone());
+        }
+        self.laws.step_over(&self.disk, &self.shown, &step.effects);
     }
 
-    fn handle(&mut self, event: Event) {
+    pub(super) fn handle(&mut self, event: Event) {
         for missing in self.shop.missing(&event) {
             let found = match missing {
                 Missing::Ticket(till, ticket) => self.disk.tickets.get(&(till, ticket)).copied(),
@@ -139,20 +161,21 @@ impl World {
                 self.shop.recall(missing, sale);
             }
         }
+        self.laws.heard(&event);
         self.seed += 1;
         let step = self.shop.handle(&Stamp { now: self.now, seed: self.seed << 64 }, event);
         self.take(step);
     }
 
-    fn till(&mut self, number: u16, what: TillEvent) {
+    pub(super) fn till(&mut self, number: u16, what: TillEvent) {
         self.handle(Event::Till { till: till(number), what });
     }
 
-    fn phone(&mut self, name: &str, what: PhoneEvent) {
+    pub(super) fn phone(&mut self, name: &str, what: PhoneEvent) {
         self.handle(Event::Phone { session: session(name), what });
     }
 
-    fn platform(&mut self, what: PlatformEvent) {
+    pub(super) fn platform(&mut self, what: PlatformEvent) {
         self.handle(Event::Platform(what));
     }
 
@@ -213,8 +236,6 @@ impl World {
     fn call(&mut self, call: PlatformCall) -> Option<String> {
         Some(match call {
             PlatformCall::Create(create) => {
-                // Law 6: the intent is on disk before it goes out.
-                assert!(self.disk.sale(create.sale).attempts.iter().any(|a| a.id == create.attempt));
                 format!("create {}", self.number(create.attempt))
             }
             PlatformCall::Query { attempt, .. } => format!("query {}", self.number(attempt)),
@@ -336,18 +357,24 @@ impl World {
         self.to(end);
     }
 
-    fn to(&mut self, at: Mono) {
+    pub(super) fn to(&mut self, at: Mono) {
         let ms = i64::try_from(self.now.mono.ms_until(at)).unwrap();
         self.now = Now { mono: at, wall: self.now.wall.map(|wall| Wall(wall.0 + ms)), ..self.now };
     }
 
-    fn restart(&mut self, boot: BootId) {
-        self.now.boot = boot;
+    /// The program is started again.
+    pub(super) fn open(&mut self) {
         self.seed += 1;
         let stamp = Stamp { now: self.now, seed: self.seed << 64 };
         let (shop, step) = Shop::open(&stamp, self.policy.clone(), self.disk.load());
         self.shop = shop;
+        self.laws.opened();
         self.take(step);
+    }
+
+    fn restart(&mut self, boot: BootId) {
+        self.now.boot = boot;
+        self.open();
         self.platform(PlatformEvent::Line { up: true });
     }
 
@@ -435,7 +462,7 @@ impl World {
     }
 }
 
-fn session(name: &str) -> SessionId {
+pub(super) fn session(name: &str) -> SessionId {
     SessionId(u128::from(name.as_bytes()[0]))
 }
 
@@ -471,30 +498,27 @@ fn words_of(screen: &Screen) -> String {
     }
 }
 
-/// Runs the script; what came of its last step, joined by "; ".
-pub(super) fn play(script: &str) -> String {
+fn played(script: &str) -> World {
     let mut world = World::new();
     for step in script.split(';') {
         world.said.clear();
         world.run(step.trim());
+        assert_eq!(world.laws.broken, [], "script: {script}");
     }
-    world.said.join("; ")
+    world
+}
+
+/// Runs the script; what came of its last step, joined by "; ".
+pub(super) fn play(script: &str) -> String {
+    played(script).said.join("; ")
 }
 
 /// How many alarms the journal holds after a script.
 pub(super) fn alarms(script: &str) -> usize {
-    let mut world = World::new();
-    for step in script.split(';') {
-        world.run(step.trim());
-    }
-    world.disk.alarms
+    played(script).disk.alarms
 }
 
-/// Runs the script and returns what of it is still open on disk.
+/// How many sales are still open on disk after a script.
 pub(super) fn left_open(script: &str) -> usize {
-    let mut world = World::new();
-    for step in script.split(';') {
-        world.run(step.trim());
-    }
-    world.disk.sales.iter().filter(|(_, open)| *open).count()
+    played(script).disk.sales.iter().filter(|(_, open)| *open).count()
 }

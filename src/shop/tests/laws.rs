@@ -1,0 +1,383 @@
+//! The laws, checked at every step against the disk and against what the platform has really said. Knows nothing of how
+//! the shop decides.
+
+use super::super::attempt::{Attempt, AttemptState, Refund, RefundState, RefundWhy};
+use super::super::effect::*;
+use super::super::event::*;
+use super::super::id::{AttemptId, RefundId, SaleId, SessionId};
+use super::super::money::Amount;
+use super::super::policy::Policy;
+use super::super::sale::{Sale, SaleState, Telling};
+use super::super::time::Now;
+use super::world::Disk;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What the laws remember, and which of them were broken how.
+#[derive(Default)]
+pub(super) struct Laws {
+    pub(super) broken: Vec<(u8, String)>,
+    /// The event of the step at hand; none while the shop opens.
+    event: Option<Event>,
+    /// The law by which this step may change nothing about money.
+    mute: Option<u8>,
+    /// By the platform's authenticated word: paid as asked, money taken, over.
+    confirmed: BTreeMap<AttemptId, Amount>,
+    taken_minor: BTreeMap<AttemptId, u64>,
+    over: BTreeSet<AttemptId>,
+    /// Over without a payment. What comes in later all the same goes back.
+    closed: BTreeSet<AttemptId>,
+    creates: BTreeMap<AttemptId, Create>,
+    refunds: BTreeMap<RefundId, (AttemptId, Amount)>,
+    told: BTreeMap<SaleId, Outcome>,
+    /// Sales written in this step.
+    written: BTreeSet<SaleId>,
+    opening: bool,
+}
+
+fn kind(state: &AttemptState) -> u8 {
+    match state {
+        AttemptState::Intent { .. } => 0,
+        AttemptState::Open { .. } => 1,
+        AttemptState::Paid { right: false, .. } => 2,
+        AttemptState::Paid { right: true, .. } => 3,
+        AttemptState::Closed(_) => 4,
+    }
+}
+
+fn attempt_on(disk: &Disk, id: AttemptId) -> Option<(&Sale, &Attempt)> {
+    disk.sales.iter().find_map(|(sale, _)| Some((sale, sale.attempts.iter().find(|a| a.id == id)?)))
+}
+
+fn sum<'a>(refunds: impl Iterator<Item = &'a Refund>) -> u64 {
+    refunds.filter(|r| r.state.counts()).map(|r| r.amount.minor()).sum()
+}
+
+impl Laws {
+    pub(super) fn law(&mut self, number: u8, holds: bool, what: impl FnOnce() -> String) {
+        if !holds {
+            self.broken.push((number, what()));
+        }
+    }
+
+    /// The shop is opened: everything must be picked up from the disk.
+    pub(super) fn opened(&mut self) {
+        (self.event, self.mute, self.opening) = (None, None, true);
+    }
+
+    /// An event is about to be handled.
+    pub(super) fn heard(&mut self, event: &Event) {
+        self.mute = None;
+        match event {
+            Event::Platform(PlatformEvent::Answered { attempt, call, answer }) => match answer {
+                Ok(payment) if payment.id != *attempt => self.mute = Some(10),
+                Ok(payment) => self.heard_payment(payment),
+                Err(CallError::NotSent | CallError::Unknown) => self.mute = Some(10),
+                Err(CallError::NotFound) => self.mute = Some(11),
+                Err(CallError::Refused(refused)) => {
+                    if *refused == super::super::attempt::Refused::Tombstone || *call == Call::Create {
+                        self.over.insert(*attempt);
+                        self.closed.insert(*attempt);
+                    }
+                }
+            },
+            Event::Platform(PlatformEvent::Listed { answer: Ok(page) }) => {
+                page.payments.iter().for_each(|payment| self.heard_payment(payment));
+            }
+            _ => {}
+        }
+        self.event = Some(event.clone());
+    }
+
+    fn heard_payment(&mut self, payment: &Payment) {
+        let taken = self.taken_minor.entry(payment.id).or_default();
+        *taken = payment.paid_minor.max(*taken);
+        match payment.status {
+            PaymentStatus::Awaiting | PaymentStatus::Processing => return,
+            PaymentStatus::Paid => {
+                if payment.paid_minor >= payment.amount.minor() {
+                    self.confirmed.insert(payment.id, payment.amount);
+                }
+            }
+            PaymentStatus::Failed | PaymentStatus::Expired | PaymentStatus::Cancelled => {
+                self.closed.insert(payment.id);
+            }
+        }
+        self.over.insert(payment.id);
+    }
+
+    /// A record is about to be written.
+    pub(super) fn written(&mut self, disk: &Disk, shown: &BTreeMap<SessionId, Screen>, record: &Record, now: Now) {
+        match record {
+            Record::Sale { sale, .. } => self.sale_written(disk.find(sale.id), sale),
+            Record::Attempt { sale, attempt } => {
+                let of = disk.find(*sale).expect("an attempt comes after its sale");
+                self.written.insert(of.id);
+                match of.attempts.iter().find(|a| a.id == attempt.id) {
+                    Some(old) => self.attempt_changed(old, attempt),
+                    None => self.attempt_begun(of, shown, attempt, now),
+                }
+            }
+            Record::Refund { sale, refund } => {
+                let of = disk.find(*sale).expect("a refund comes after its sale");
+                self.written.insert(of.id);
+                match of.refunds.iter().find(|r| r.id == refund.id) {
+                    Some(old) => self.refund_changed(old, refund),
+                    None => self.refund_begun(of, refund),
+                }
+            }
+            Record::Ticket { till, ticket, sale } => {
+                let earlier = disk.tickets.get(&(*till, *ticket));
+                self.law(9, earlier.is_none_or(|s| s == sale), || format!("{ticket:?} means two sales"));
+            }
+            Record::Session(_) | Record::SessionEnded(_) | Record::Cursor(_) | Record::Alarm(_) => {}
+        }
+    }
+
+    fn sale_written(&mut self, old: Option<&Sale>, sale: &Sale) {
+        self.written.insert(sale.id);
+        let Some(old) = old else { return };
+        let (before, after) = (old.state.outcome(), sale.state.outcome());
+        self.law(8, before.is_none() || before == after, || format!("{before:?} became {after:?}"));
+        self.law(8, old.winner().is_none() || old.winner() == sale.winner(), || "another winner".into());
+        self.law(14, old.amount == sale.amount, || format!("{} became {}", old.amount, sale.amount));
+        if let Some(law) = self.mute {
+            self.law(law, before == after, || format!("no answer, and {after:?}"));
+        }
+    }
+
+    fn attempt_begun(&mut self, sale: &Sale, shown: &BTreeMap<SessionId, Screen>, attempt: &Attempt, now: Now) {
+        for earlier in &sale.attempts {
+            let law = if kind(&earlier.state) == 0 { 6 } else { 7 };
+            let closed = self.closed.contains(&earlier.id) && matches!(kind(&earlier.state), 2 | 4);
+            self.law(law, closed, || format!("a fresh id while the attempt before is {:?}", earlier.state));
+        }
+        if let Some(law) = self.mute {
+            self.law(law, false, || "no answer, and a new attempt".into());
+        }
+        self.law(14, now.mono.ms_until(sale.ends) >= Policy::START_LEFT_MS, || "begun too late".into());
+        match self.event {
+            Some(Event::Phone { session, what: PhoneEvent::Confirms { sale: meant, amount } }) => {
+                self.law(13, meant == sale.id && session == attempt.session, || "another phone confirmed".into());
+                self.law(14, amount == sale.amount, || format!("{amount} was confirmed for {}", sale.amount));
+                let offered = matches!(shown.get(&session), Some(Screen::Confirm { facts, .. }) if facts.sale == meant);
+                self.law(13, offered, || "confirmed without being shown".into());
+            }
+            _ => {
+                let same = sale.attempts.last().is_some_and(|a| a.session == attempt.session);
+                self.law(13, same, || "begun without a confirmation".into());
+            }
+        }
+    }
+
+    fn attempt_changed(&mut self, old: &Attempt, new: &Attempt) {
+        let (before, after) = (kind(&old.state), kind(&new.state));
+        if let Some(law) = self.mute {
+            self.law(law, before == after, || format!("no answer, and {:?}", new.state));
+        }
+        let over = self.over.contains(&new.id);
+        let asked = matches!(self.event, Some(Event::Platform(_)));
+        self.law(if asked { 11 } else { 5 }, after != 4 || over, || "closed without the platform's word".into());
+        let taken = self.taken_minor.get(&new.id).copied().unwrap_or(0);
+        self.law(1, new.paid_minor <= taken, || format!("{} taken, {taken} confirmed", new.paid_minor));
+        self.law(8, !matches!(before, 2 | 3) || before == after, || format!("paid, and then {:?}", new.state));
+        self.law(8, before != 4 || after >= 2, || format!("closed, and then {:?}", new.state));
+    }
+
+    fn refund_begun(&mut self, sale: &Sale, refund: &Refund) {
+        let paid = sale.attempts.iter().find(|a| a.id == refund.attempt).map_or(0, |a| a.paid_minor);
+        let of_it = || sale.refunds.iter().filter(|r| r.attempt == refund.attempt);
+        let in_doubt = of_it().any(|r| matches!(r.state, RefundState::Intent { .. }));
+        let back = sum(of_it()) + refund.amount.minor();
+        self.law(if in_doubt { 6 } else { 4 }, back <= paid, || format!("{back} back of {paid}"));
+        let won = sale.winner() == Some(refund.attempt);
+        let kept = paid.saturating_sub(sum(of_it().filter(|r| r.why.is_surplus())) + refund.amount.minor());
+        match refund.why {
+            RefundWhy::Loser => self.law(3, !won, || "the winning payment goes back".into()),
+            RefundWhy::Overpaid => {
+                self.law(3, won && kept >= sale.amount.minor(), || "too much of the winning payment goes back".into());
+            }
+            RefundWhy::Rejected | RefundWhy::Unheard | RefundWhy::Till | RefundWhy::Staff => {
+                self.law(3, won, || "the sale's money goes back, and it has none".into());
+            }
+        }
+    }
+
+    fn refund_changed(&mut self, old: &Refund, new: &Refund) {
+        let same = (old.attempt, old.amount, old.why) == (new.attempt, new.amount, new.why);
+        self.law(16, same, || "another refund under the same id".into());
+        let over = matches!(old.state, RefundState::Done | RefundState::Refused);
+        self.law(8, !over || old.state == new.state, || format!("{:?} became {:?}", old.state, new.state));
+    }
+
+    /// The records of the step are on disk, and an effect goes out.
+    pub(super) fn leaving(&mut self, disk: &Disk, effect: &Effect, now: Now) {
+        match effect {
+            Effect::Till { till, answer } => self.till_told(disk, *till, answer),
+            Effect::Show { session, screen } => self.shown(disk, *session, screen, now),
+            Effect::Platform(call) => self.platform_asked(disk, call),
+            Effect::Reach { session, reach: Reach::Checkout, .. } => {
+                let sale = disk.sessions.get(session).and_then(|s| s.sale).and_then(|sale| disk.find(sale));
+                let may = sale.is_some_and(|sale| match sale.state {
+                    SaleState::Paying { session: payer, .. } => payer == *session,
+                    _ => sale.state.outcome().is_some(),
+                });
+                self.law(13, may, || "reach without a payment".into());
+            }
+            Effect::Reach { .. } | Effect::Forget { .. } | Effect::Totals { .. } | Effect::Alarm(_) => {}
+        }
+    }
+
+    fn till_told(&mut self, disk: &Disk, till: TillNumber, answer: &TillAnswer) {
+        match answer {
+            TillAnswer::Accepted { sale, ticket, code } => {
+                let Some(sale) = disk.find(*sale) else {
+                    return self.law(15, false, || "accepted what is not on disk".into());
+                };
+                self.law(15, sale.till == till && sale.code == *code, || "accepted another sale".into());
+                if let Some(Event::Till { what: TillEvent::Asked(ask), .. }) = self.event {
+                    self.law(9, sale.amount == ask.amount, || format!("{} for {}", sale.amount, ask.amount));
+                    let means = ticket.is_none_or(|t| disk.tickets.get(&(till, t)) == Some(&sale.id));
+                    self.law(9, means, || "accepted under a ticket that means another sale".into());
+                }
+            }
+            TillAnswer::Progress { sale, .. } => {
+                let live = disk.find(*sale).is_some_and(|s| s.state.outcome().is_none());
+                self.law(15, live, || format!("{answer:?} of a sale that is over or not on disk"));
+            }
+            TillAnswer::Finish(finish) => self.finished(disk, finish),
+            TillAnswer::Refused { .. }
+            | TillAnswer::NothingToRepeat { .. }
+            | TillAnswer::NothingToAbort { .. }
+            | TillAnswer::Aborting { .. }
+            | TillAnswer::Status { .. }
+            | TillAnswer::Totals(_) => {}
+        }
+    }
+
+    fn finished(&mut self, disk: &Disk, finish: &Finish) {
+        let Some(sale) = disk.find(finish.sale) else {
+            return self.law(15, false, || "a result of what is not on disk".into());
+        };
+        if finish.outcome == Outcome::Approved {
+            let paid = finish.attempt.is_some_and(|id| {
+                let right = sale.attempts.iter().any(|a| a.id == id && kind(&a.state) == 3);
+                right && sale.winner() == Some(id) && self.confirmed.get(&id) == Some(&sale.amount)
+            });
+            let law = if sale.winner().is_none() { 15 } else { 1 };
+            self.law(law, paid, || format!("told paid, on disk {:?}", sale.state));
+        } else {
+            let not_paid = sale.state.outcome().is_some() && sale.winner().is_none();
+            self.law(2, not_paid, || format!("told {:?}, on disk {:?}", finish.outcome, sale.state));
+        }
+        self.law(15, sale.state.outcome() == Some(finish.outcome), || format!("told {:?}", finish.outcome));
+        let back = sum(sale.refunds.iter().filter(|r| !r.why.is_surplus()));
+        self.law(12, finish.given_back_minor == back && finish.amount == sale.amount, || "told another sum".into());
+        let before = *self.told.entry(finish.sale).or_insert(finish.outcome);
+        self.law(8, before == finish.outcome, || format!("told {before:?}, then {:?}", finish.outcome));
+    }
+
+    fn shown(&mut self, disk: &Disk, session: SessionId, screen: &Screen, now: Now) {
+        if let Some((facts, holds)) = about(disk, session, screen) {
+            let sale = disk.find(facts.sale);
+            self.law(15, sale.is_some(), || "shown what is not on disk".into());
+            let law = if matches!(screen, Screen::Result(_)) { 15 } else { 13 };
+            self.law(law, holds, || format!("{session:?} is shown {screen:?}"));
+            self.law(14, sale.is_none_or(|s| s.amount == facts.amount), || format!("shown {}", facts.amount));
+        }
+        if let Screen::Pay { facts, link, attempt_no, .. } = screen {
+            let Some(sale) = disk.find(facts.sale) else { return };
+            let last = sale.attempts.last().filter(|a| a.number == *attempt_no && a.session == session);
+            self.law(13, last.and_then(Attempt::link) == Some(link), || "a link of another phone's attempt".into());
+            self.law(13, sale.boot == now.boot, || "a link of an earlier boot".into());
+        }
+    }
+
+    fn platform_asked(&mut self, disk: &Disk, call: &PlatformCall) {
+        match call {
+            PlatformCall::Create(create) => {
+                let Some((sale, attempt)) = attempt_on(disk, create.attempt) else {
+                    return self.law(6, false, || "created without an intent on disk".into());
+                };
+                self.law(7, sale.attempts.last().is_some_and(|a| a.id == attempt.id), || "an old one created".into());
+                self.law(14, create.amount == sale.amount, || format!("{} created", create.amount));
+                self.law(13, create.session == attempt.session, || "created for another phone".into());
+                let first = self.creates.entry(create.attempt).or_insert_with(|| create.as_ref().clone()).clone();
+                self.law(16, first == **create, || "created again with another body".into());
+            }
+            PlatformCall::Refund { attempt, refund, amount } => {
+                let on_disk = attempt_on(disk, *attempt)
+                    .is_some_and(|(sale, _)| sale.refunds.iter().any(|r| r.id == *refund && r.amount == *amount));
+                self.law(6, on_disk, || "a refund without an intent on disk".into());
+                let first = *self.refunds.entry(*refund).or_insert((*attempt, *amount));
+                self.law(16, first == (*attempt, *amount), || "a refund again with another body".into());
+            }
+            PlatformCall::Query { attempt, .. } | PlatformCall::Cancel { attempt } => {
+                self.law(6, attempt_on(disk, *attempt).is_some(), || "asked about what is not on disk".into());
+            }
+            PlatformCall::QueryRefund { .. } | PlatformCall::Probe | PlatformCall::List { .. } => {}
+        }
+    }
+
+    /// All effects of the step are out.
+    pub(super) fn step_over(&mut self, disk: &Disk, shown: &BTreeMap<SessionId, Screen>, effects: &[Effect]) {
+        for id in std::mem::take(&mut self.written) {
+            let sale = disk.find(id).expect("it was just written");
+            let right = |id: AttemptId| sale.attempts.iter().any(|a| a.id == id && kind(&a.state) == 3);
+            let confirmed = |id: AttemptId| self.confirmed.get(&id) == Some(&sale.amount);
+            let won = sale.winner().is_none_or(|id| right(id) && confirmed(id));
+            self.law(1, won, || "approved without the platform's word".into());
+        }
+        for (session, screen) in shown.iter().filter(|(id, _)| disk.sessions.contains_key(id)) {
+            let holds = about(disk, *session, screen).is_none_or(|(_, holds)| holds);
+            self.law(13, holds, || format!("{session:?} still sees {screen:?}"));
+        }
+        self.results_owed(disk, effects);
+    }
+
+    /// Law 12: whoever asks again is told, and so is, after a start, every till that has not taken its result.
+    fn results_owed(&mut self, disk: &Disk, effects: &[Effect]) {
+        let newest = |till| disk.sales.iter().rfind(|(sale, _)| sale.till == till).map(|(sale, _)| sale.id);
+        let asked = match self.event {
+            Some(Event::Till { till, what: TillEvent::AskedAgain { ticket: None } }) => newest(till),
+            Some(Event::Till { till, what: TillEvent::AskedAgain { ticket: Some(ticket) } }) => {
+                disk.tickets.get(&(till, ticket)).copied()
+            }
+            Some(Event::Till { till, what: TillEvent::Asked(ask) }) => {
+                let repeated = ask.ticket.and_then(|ticket| disk.tickets.get(&(till, ticket)).copied());
+                repeated.filter(|sale| disk.find(*sale).is_some_and(|sale| sale.amount == ask.amount))
+            }
+            _ => None,
+        };
+        let telling = |sale: &Sale| sale.state.telling() == Some(Telling::Telling);
+        let opening = std::mem::take(&mut self.opening);
+        let waiting = disk.sales.iter().filter(|(sale, _)| opening && telling(sale)).map(|(sale, _)| sale.id);
+        for id in asked.into_iter().chain(waiting) {
+            let over = disk.find(id).is_some_and(|sale| sale.state.outcome().is_some());
+            let told = effects.iter().any(|effect| match effect {
+                Effect::Till { answer: TillAnswer::Finish(finish), .. } => finish.sale == id,
+                _ => false,
+            });
+            self.law(12, !over || told, || "a till waits for its result, and is not told".into());
+        }
+    }
+}
+
+/// The sale a screen is about, and whether the disk says the same.
+fn about(disk: &Disk, session: SessionId, screen: &Screen) -> Option<(SaleFacts, bool)> {
+    let state = |facts: &SaleFacts| disk.find(facts.sale).map(|sale| sale.state);
+    let at = |facts: &SaleFacts| disk.find(facts.sale).and_then(Sale::at_phone) == Some(session);
+    Some(match screen {
+        Screen::Confirm { facts, .. } | Screen::TooLate { facts } => {
+            (*facts, at(facts) && matches!(state(facts), Some(SaleState::Offered { .. })))
+        }
+        Screen::Contacting { facts, .. } | Screen::Pay { facts, .. } => {
+            (*facts, at(facts) && matches!(state(facts), Some(SaleState::Paying { .. })))
+        }
+        Screen::Closing { facts } => (*facts, at(facts) && matches!(state(facts), Some(SaleState::Aborting { .. }))),
+        Screen::Result(receipt) => {
+            let outcome = state(&receipt.facts).and_then(|state| state.outcome());
+            (receipt.facts, outcome == Some(receipt.outcome))
+        }
+        Screen::EnterTill { .. } | Screen::InLine { .. } | Screen::Waiting { .. } => return None,
+    })
+}
