@@ -480,6 +480,8 @@ pub struct Receipt {
     pub given_back_minor: u64,
     /// Of these, how many the platform has confirmed as back.
     pub given_back_done_minor: u64,
+    /// Of what is given back, what the shop never had a right to: taken twice, or for an attempt that did not win.
+    pub surplus_back_minor: u64,
     /// When it ended.
     pub at: Option<Wall>,
 }
