@@ -88,7 +88,7 @@ impl Daemon {
         let counter = Arc::new(Counter::new(open, settings));
         let desk = Desk::start(handle, Arc::clone(&counter), inbox.clone());
         let settings = portal_settings(config, framed_by);
-        let portal = Portal::start(handle, settings, inbox.clone());
+        let portal = Portal::bind(handle, settings, inbox.clone());
         let portal = portal.map_err(|e| fail("the portal cannot be opened")(e.into()))?;
         let facts = ReceiptFacts { shop_name: config.shop.name.clone(), time_zone: time_zone(config) };
         let tills = Tills::start(config.tills.iter().map(|t| till_settings(config, t)).collect(), &facts, &inbox);
@@ -99,6 +99,7 @@ impl Daemon {
         let opened = Shop::open(&clock.stamp(), config.policy(), loaded.shop);
         let gateway = Gateway::start(opened, store, config.store.clone(), clock, outs)
             .map_err(|e| fail("the store cannot be written")(e.into()))?;
+        let portal = portal.open(handle);
         let (stop, stopped) = watch::channel(false);
         let (look, looks) = mpsc::channel::<Look>(LOOKS_MAX);
         let ins = Ins { inbox: events, looks, stop: stopped };
