@@ -54,6 +54,11 @@ impl Stage {
         self.file("tillgate.db")
     }
 
+    /// The key with which the shop's box speaks to the platform.
+    pub fn key(&self) -> PathBuf {
+        self.certificates.shop_box.key.clone()
+    }
+
     /// The settings of a platform whose books and certificates are here.
     pub fn platform(&self) -> SandboxSettings {
         SandboxSettings::within(&self.dir, self.certificates.clone())

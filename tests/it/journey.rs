@@ -1,6 +1,7 @@
 //! Whole payments through the running daemon: every scenario ends with shop, platform and till agreeing.
 
 mod kills;
+mod process;
 mod rig;
 
 use rig::{Phone, Rig, TILL, eventually};
