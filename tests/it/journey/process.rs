@@ -1,6 +1,6 @@
 //! The daemon as a process among others: its signals, and the commands that ask it and read its books.
 
-use super::rig::{Rig, TILL, eventually};
+use super::rig::{Phone, Rig, TILL, eventually};
 use super::{PRICE, confirm, confirm_and_pay};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -26,22 +26,20 @@ fn a_daemon_told_to_stop_ends_well_and_the_next_one_goes_on_with_the_sale() {
 }
 
 #[test]
-fn certificates_are_read_anew_and_bad_ones_change_nothing() {
-    let rig = Rig::new();
+fn keys_and_pins_are_read_anew_on_sighup_and_bad_ones_change_nothing() {
+    let mut rig = Rig::new();
     let mut phone = rig.paired();
-    let key = rig.stage.key();
-    let good = std::fs::read(&key).unwrap();
-    for (file, word) in [(&b"no key"[..], "the certificates stay as they were"), (&good, "certificates read anew")] {
-        std::fs::write(&key, file).unwrap();
-        rig.signal(Signal::HUP);
-        eventually(word, || rig.log().contains(word));
-        let asked = rig.till.asks(PRICE);
-        confirm_and_pay(&mut phone);
-        assert_eq!(asked.result().outcome, player::Outcome::Approved);
-        phone.sees("/finish");
-        phone.send("/finish");
-        phone.stands();
-    }
+    let good = std::fs::read(rig.stage.key()).unwrap();
+    std::fs::write(rig.stage.key(), "no key").unwrap();
+    rig.signal(Signal::HUP);
+    eventually("the key is refused", || rig.log().contains("pins, certificates and key stay as they were"));
+    std::fs::write(rig.stage.key(), good).unwrap();
+    pay(&rig, &mut phone);
+
+    rig.renews_all_keys();
+    rig.signal(Signal::HUP);
+    eventually("the key is taken", || rig.log().contains("pins, certificates and key read anew"));
+    pay(&rig, &mut phone);
     assert_eq!(rig.agree().len(), 2);
 }
 
@@ -76,6 +74,16 @@ fn the_commands_ask_a_running_daemon_in_the_middle_of_a_sale() {
     good(&rig.tillgate(&["verify", "--config", config]));
     let heads = [rig.stage.shop_books(), copy].map(|file| verify(&file, &mut |_, _| {}).unwrap().head);
     assert_eq!(heads[0], heads[1]);
+}
+
+/// A whole payment; the phone stands at the till before and after.
+fn pay(rig: &Rig, phone: &mut Phone) {
+    let asked = rig.till.asks(PRICE);
+    confirm_and_pay(phone);
+    assert_eq!(asked.result().outcome, player::Outcome::Approved);
+    phone.sees("/finish");
+    phone.send("/finish");
+    phone.stands();
 }
 
 fn good(output: &Output) -> &[u8] {

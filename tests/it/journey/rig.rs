@@ -14,7 +14,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tillgate::demo::stage::Stage;
 use tillgate::demo::visitor::{Failed, Visitor};
-use tillgate::sandbox::{BookLine, Fault, FaultKind, FaultyCall, PASSWORD, Sandbox, books};
+use tillgate::sandbox::authority::Certificates;
+use tillgate::sandbox::{BookLine, Fault, FaultKind, FaultyCall, PASSWORD, Sandbox, SandboxSettings, books};
 use tillgate::shop::effect;
 use tillgate::shop::event::{Ticket, TillNumber};
 use tillgate::shop::money::{Amount, Currency};
@@ -39,7 +40,8 @@ pub(super) const TILL: &str = "7";
 pub(super) struct Rig {
     pub(super) till: Till,
     pub(super) stage: Stage,
-    pub(super) platform: Sandbox,
+    /// `None` while it is renewed.
+    platform: Option<Sandbox>,
     config: PathBuf,
     daemon: Option<Child>,
     /// The till's line, held open: one that nobody has open would be taken for one that hung up.
@@ -58,7 +60,8 @@ impl Rig {
         let line = OpenOptions::new().read(true).write(true).custom_flags(no_ctty).open(&port).unwrap();
         let number = TillNumber::new(TILL.parse().unwrap()).unwrap();
         let config = stage.write_config(platform.api, &[(number, &port)], "").unwrap();
-        let mut rig = Rig { till: Till::on(master), stage, platform, config, daemon: None, line, runtime };
+        let mut rig =
+            Rig { till: Till::on(master), stage, platform: Some(platform), config, daemon: None, line, runtime };
         rig.start();
         rig
     }
@@ -113,6 +116,22 @@ impl Rig {
         ended.unwrap()
     }
 
+    /// The platform goes on at the same address with the same books, but with another key, and everybody's certificates
+    /// are by another authority. The configuration has the new pin.
+    pub(super) fn renews_all_keys(&mut self) {
+        let settings = self.stage.platform();
+        let old = self.platform.take().unwrap();
+        let api_listen = old.api;
+        self.runtime.block_on(old.stop());
+        let hex = |pin: [u8; 32]| pin.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let old_pin = hex(settings.certificates.platform.pin);
+        let certificates = Certificates::create(&self.stage.file("")).unwrap();
+        let text = std::fs::read_to_string(&self.config).unwrap();
+        std::fs::write(&self.config, text.replace(&old_pin, &hex(certificates.platform.pin))).unwrap();
+        let settings = SandboxSettings { api_listen, certificates, ..settings };
+        self.platform = Some(Sandbox::start(self.runtime.handle(), settings).unwrap());
+    }
+
     /// A command of ours, to its end.
     pub(super) fn tillgate(&self, args: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_tillgate")).args(args).output().unwrap()
@@ -123,7 +142,7 @@ impl Rig {
     }
 
     pub(super) fn fault(&self, call: FaultyCall, fault: FaultKind, count: u32, ms: u64) {
-        assert!(self.runtime.block_on(self.platform.switch(Fault { call, fault, count, ms })));
+        assert!(self.runtime.block_on(self.platform.as_ref().unwrap().switch(Fault { call, fault, count, ms })));
     }
 
     /// A phone that has accepted the terms.
