@@ -110,7 +110,8 @@ fn free_name(n: u16) -> PathBuf {
 
 /// Below the ports that the system gives to connections: a daemon that is started again finds it free.
 fn free_port(n: u16) -> io::Result<SocketAddr> {
-    let from = u16::try_from(std::process::id() % u32::from(PORTS)).unwrap_or(0).wrapping_add(n.wrapping_mul(7));
+    let [low, high, ..] = std::process::id().to_le_bytes();
+    let from = u16::from_le_bytes([low, high]).wrapping_add(n.wrapping_mul(7));
     let mut last = io::Error::from(io::ErrorKind::AddrInUse);
     for at in 0..64 {
         let port = PORT_FIRST.saturating_add(from.wrapping_add(at) % PORTS);
