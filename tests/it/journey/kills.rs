@@ -2,6 +2,7 @@
 
 use super::rig::{Phone, Rig, eventually};
 use super::{PRICE, confirm, confirm_and_pay};
+use std::time::Duration;
 use tillgate::sandbox::{FaultKind, FaultyCall};
 use tillgate::shop::effect::{CancelledWhy, Outcome};
 use tillgate::till::player;
@@ -144,6 +145,44 @@ fn killed_while_money_goes_back() {
     rig.kill_and_start();
     assert_eq!(rig.agree_on_one(), Outcome::Approved);
     assert_eq!(rig.payments()[0].refunded_minor, PRICE, "given back once");
+}
+
+/// The steps above are moments of rest. Here the daemon dies in the middle of its work: a little later each time.
+#[test]
+fn killed_in_the_middle_of_its_work() {
+    let mut rig = Rig::new();
+    let mut phone = rig.paired();
+    let moments = [0, 1, 2, 3, 5, 8, 13, 21].map(Duration::from_millis);
+    for after in moments {
+        let asked = rig.till.asks(PRICE);
+        rig.kill_after(after);
+        rig.start();
+        phone.sees("/confirm");
+        phone.tries("/confirm", || rig.kill_after(after));
+        rig.start();
+        phone.reads("class=\"card\"");
+        if phone.has("/confirm") {
+            phone.send("/confirm");
+        }
+        let link = phone.checkout(None);
+        assert!(phone.pays(&link, "anna").contains("Thank you"));
+        rig.kill_after(after);
+        rig.start();
+        let result = asked.result();
+        rig.kill_after(after);
+        rig.start();
+        assert_eq!(result.outcome, player::Outcome::Approved);
+        phone.sees("/finish");
+        phone.tries("/finish", || rig.kill_after(after));
+        rig.start();
+        phone.reload();
+        if phone.has("/finish") {
+            phone.send("/finish");
+        }
+        phone.stands();
+    }
+    let sales = rig.agree();
+    assert_eq!((sales.len(), rig.payments().len()), (moments.len(), moments.len()));
 }
 
 /// One payment with a failed try, to its right end; the daemon is killed at these steps.

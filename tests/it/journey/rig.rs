@@ -94,6 +94,15 @@ impl Rig {
         daemon.wait().unwrap();
     }
 
+    /// Kills the daemon without a word, in so long.
+    pub(super) fn kill_after(&mut self, time: Duration) {
+        let until = Instant::now() + time;
+        while Instant::now() < until {
+            std::thread::park_timeout(until.saturating_duration_since(Instant::now()));
+        }
+        self.kill();
+    }
+
     pub(super) fn kill_and_start(&mut self) {
         self.kill();
         self.start();
@@ -419,6 +428,15 @@ impl Phone {
     pub(super) fn send(&mut self, form: &str) {
         let sent = self.handle.block_on(self.visitor.send(form, &[]));
         self.done(sent);
+    }
+
+    /// Sends a form, whatever comes of it, while something else happens.
+    pub(super) fn tries(&mut self, form: &str, meanwhile: impl FnOnce()) {
+        let handle = self.handle.clone();
+        std::thread::scope(|scope| {
+            scope.spawn(|| handle.block_on(self.visitor.send(form, &[])));
+            meanwhile();
+        });
     }
 
     pub(super) fn reload(&mut self) {
