@@ -13,7 +13,7 @@ use crate::shop::{LineState, Shop};
 use crate::store::{self, DISK_LOW_BYTES, Store, disk_free_bytes};
 use crate::till::{self, ReceiptFacts, TillSettings, Tills};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -57,7 +57,7 @@ pub struct Daemon {
     portal: Portal,
     _control: Option<Control>,
     counter: Arc<Counter>,
-    channel: ChannelSettings,
+    platform: String,
     runtime: Arc<Runtime>,
 }
 
@@ -88,7 +88,7 @@ impl Daemon {
         let counter = Arc::new(Counter::new(open, settings));
         let desk = Desk::start(handle, Arc::clone(&counter), inbox.clone());
         let settings = portal_settings(config, framed_by);
-        let portal = Portal::start(handle, settings, inbox.clone());
+        let portal = Portal::bind(handle, settings, inbox.clone());
         let portal = portal.map_err(|e| fail("the portal cannot be opened")(e.into()))?;
         let facts = ReceiptFacts { shop_name: config.shop.name.clone(), time_zone: time_zone(config) };
         let tills = Tills::start(config.tills.iter().map(|t| till_settings(config, t)).collect(), &facts, &inbox);
@@ -99,6 +99,7 @@ impl Daemon {
         let opened = Shop::open(&clock.stamp(), config.policy(), loaded.shop);
         let gateway = Gateway::start(opened, store, config.store.clone(), clock, outs)
             .map_err(|e| fail("the store cannot be written")(e.into()))?;
+        let portal = portal.open(handle);
         let (stop, stopped) = watch::channel(false);
         let (look, looks) = mpsc::channel::<Look>(LOOKS_MAX);
         let ins = Ins { inbox: events, looks, stop: stopped };
@@ -110,7 +111,7 @@ impl Daemon {
         let answers = Answers { look, seen, store: config.store.clone(), since: Instant::now() };
         let control = Control::start(handle, &config.control, move |request| answers.clone().answer(request));
         let control = control.map_err(|e| fail("the control socket cannot be opened")(e.into()))?;
-        Ok(Daemon { gateway, stop, portal, _control: Some(control), counter, channel, runtime })
+        Ok(Daemon { gateway, stop, portal, _control: Some(control), counter, platform: channel.url, runtime })
     }
 
     /// Where the portal listens.
@@ -118,9 +119,10 @@ impl Daemon {
         self.portal.addresses()
     }
 
-    /// Reads key, certificate and pins anew, for connections from now on. On error everything stays as it was.
-    pub fn reload(&self) -> Result<(), ChannelError> {
-        self.counter.channel().reload(&self.channel)
+    /// Takes the pins of this configuration and reads its certificates and key, for connections from now on. The
+    /// platform stays the one it was: sales under way are with it. On error everything stays as it was.
+    pub fn reload(&self, config: &Config) -> Result<(), ChannelError> {
+        self.counter.channel().reload(&ChannelSettings { url: self.platform.clone(), ..channel_settings(config) })
     }
 
     /// Whether the ring has ended by itself.
@@ -141,8 +143,9 @@ impl Daemon {
     }
 }
 
-/// `tillgate run`: the daemon until SIGTERM or SIGINT; SIGHUP reads the certificates anew.
-pub fn run(config: &Config) -> Result<(), DaemonError> {
+/// `tillgate run`: the daemon until SIGTERM or SIGINT; SIGHUP reads pins, certificates and key anew, the pins from the
+/// configuration in `file`.
+pub fn run(config: &Config, file: &Path) -> Result<(), DaemonError> {
     use tokio::signal::unix::{SignalKind, signal};
     let fail = DaemonError::new;
     let runtime = Arc::new(runtime().map_err(|e| fail("the system gives no threads")(e.into()))?);
@@ -160,10 +163,7 @@ pub fn run(config: &Config) -> Result<(), DaemonError> {
                 _ = term.recv() => return Ok::<(), io::Error>(()),
                 _ = int.recv() => return Ok(()),
                 () = daemon.stop.closed() => return Ok(()),
-                _ = hup.recv() => match daemon.reload() {
-                    Ok(()) => tracing::info!("certificates read anew"),
-                    Err(error) => tracing::error!(%error, "the certificates stay as they were"),
-                },
+                _ = hup.recv() => reload(&daemon, file),
             }
         }
     });
@@ -171,6 +171,14 @@ pub fn run(config: &Config) -> Result<(), DaemonError> {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     tracing::info!("stopping");
     daemon.stop()
+}
+
+fn reload(daemon: &Daemon, file: &Path) {
+    let read = Config::load(file).map_err(|faults| faults.to_string());
+    match read.and_then(|config| daemon.reload(&config).map_err(|error| error.to_string())) {
+        Ok(()) => tracing::info!("pins, certificates and key read anew"),
+        Err(error) => tracing::error!(%error, "pins, certificates and key stay as they were"),
+    }
 }
 
 /// The shop's zone, else the machine's.

@@ -62,7 +62,7 @@ enum Command {
 
 /// Run the daemon
 ///
-/// Until SIGTERM or SIGINT. SIGHUP reads key, certificate and pins anew. Whatever ends it, the books are right.
+/// Until SIGTERM or SIGINT. SIGHUP reads pins, certificates and key anew. Whatever ends it, the books are right.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -227,7 +227,7 @@ fn run(args: &RunArgs) -> Exit {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    match daemon::run(&config) {
+    match daemon::run(&config, &args.config) {
         Ok(()) => Exit::Good,
         Err(error) => fail(&error, Exit::No),
     }

@@ -7,8 +7,16 @@ use crate::shop::event::TillNumber;
 use std::fmt::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::{fs, io};
 use tokio::runtime::Handle;
+
+/// Where the portals' ports begin, and how many there are.
+const PORT_FIRST: u16 = 20_000;
+const PORTS: u16 = 10_000;
+
+/// How many stages this process has had: no two share a name or begin to look for a port at the same place.
+static STAGES: AtomicU16 = AtomicU16::new(0);
 
 /// A folder of our own under the machine's temporary folder; taken away when dropped.
 #[derive(Debug)]
@@ -22,10 +30,11 @@ pub struct Stage {
 impl Stage {
     /// A new folder with new certificates. The portal gets a port that is free now.
     pub fn new() -> Result<Stage, SandboxError> {
-        let dir = free_name();
+        let n = STAGES.fetch_add(1, Ordering::Relaxed);
+        let dir = free_name(n);
         let file = |source| SandboxError::File { file: dir.clone(), source };
         fs::create_dir(&dir).map_err(file)?;
-        let portal = free_port().map_err(file)?;
+        let portal = free_port(n).map_err(file)?;
         let certificates = Certificates::create(&dir)?;
         Ok(Stage { dir, certificates, portal })
     }
@@ -43,6 +52,11 @@ impl Stage {
     /// The shop's books.
     pub fn shop_books(&self) -> PathBuf {
         self.file("tillgate.db")
+    }
+
+    /// The key with which the shop's box speaks to the platform.
+    pub fn key(&self) -> PathBuf {
+        self.certificates.shop_box.key.clone()
     }
 
     /// The settings of a platform whose books and certificates are here.
@@ -89,12 +103,22 @@ impl Drop for Stage {
     }
 }
 
-fn free_name() -> PathBuf {
+fn free_name(n: u16) -> PathBuf {
     let boot = crate::clock::Clock::mono().0;
-    let name = |n: u32| std::env::temp_dir().join(format!("tillgate-{}-{boot}-{n}", std::process::id()));
-    (0..).map(name).find(|path| !path.exists()).unwrap_or_else(|| name(0))
+    std::env::temp_dir().join(format!("tillgate-{}-{boot}-{n}", std::process::id()))
 }
 
-fn free_port() -> io::Result<SocketAddr> {
-    TcpListener::bind(("127.0.0.1", 0))?.local_addr()
+/// Below the ports that the system gives to connections: a daemon that is started again finds it free.
+fn free_port(n: u16) -> io::Result<SocketAddr> {
+    let [low, high, ..] = std::process::id().to_le_bytes();
+    let from = u16::from_le_bytes([low, high]).wrapping_add(n.wrapping_mul(7));
+    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+    for at in 0..64 {
+        let port = PORT_FIRST.saturating_add(from.wrapping_add(at) % PORTS);
+        match TcpListener::bind(("127.0.0.1", port)) {
+            Ok(listener) => return listener.local_addr(),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }

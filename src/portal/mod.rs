@@ -157,6 +157,33 @@ impl std::error::Error for StartError {
     }
 }
 
+/// A portal that does not answer yet.
+#[derive(Debug)]
+pub struct ClosedPortal {
+    addresses: Vec<SocketAddr>,
+    listeners: Vec<TcpListener>,
+    site: Arc<Site>,
+}
+
+impl ClosedPortal {
+    /// Where the gateway leaves the screens.
+    pub fn board(&self) -> &Board {
+        &self.site.board
+    }
+
+    /// Begins to answer on the runtime of `handle`.
+    pub fn open(self, handle: &Handle) -> Portal {
+        let ClosedPortal { addresses, listeners, site } = self;
+        let board = site.board.clone();
+        let (stop, stopped) = watch::channel(false);
+        let open = Arc::new(server::Open::default());
+        for listener in listeners {
+            handle.spawn(server::accept(listener, site.clone(), open.clone(), stopped.clone()));
+        }
+        Portal { addresses, board, stop }
+    }
+}
+
 /// The running portal.
 #[derive(Debug)]
 pub struct Portal {
@@ -168,6 +195,12 @@ pub struct Portal {
 impl Portal {
     /// Binds the addresses and begins to answer on the runtime of `handle`. May be called from any thread.
     pub fn start(handle: &Handle, settings: PortalSettings, inbox: Inbox) -> Result<Portal, StartError> {
+        Portal::bind(handle, settings, inbox).map(|closed| closed.open(handle))
+    }
+
+    /// Binds the addresses. Phones that come wait until it is opened: before the visits from disk are on the board, each
+    /// would be told that its visit has ended.
+    pub fn bind(handle: &Handle, settings: PortalSettings, inbox: Inbox) -> Result<ClosedPortal, StartError> {
         let _context = handle.enter();
         let listeners = settings.listen.iter().map(|address| bind(*address)).collect::<Result<Vec<_>, _>>()?;
         let addresses: Vec<_> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
@@ -177,13 +210,7 @@ impl Portal {
             (None, None) => return Err(StartError::Address { text: String::new() }),
         };
         let site = Arc::new(Site::new(settings, base, inbox)?);
-        let board = site.board.clone();
-        let (stop, stopped) = watch::channel(false);
-        let open = Arc::new(server::Open::default());
-        for listener in listeners {
-            handle.spawn(server::accept(listener, site.clone(), open.clone(), stopped.clone()));
-        }
-        Ok(Portal { addresses, board, stop })
+        Ok(ClosedPortal { addresses, listeners, site })
     }
 
     /// The addresses that are listened on, in the order of the settings.

@@ -218,7 +218,8 @@ fn result<'a>(site: &'a Site, voice: Voice<'a>, receipt: &Receipt, path: &str) -
 
 fn outcome_texts(receipt: &Receipt) -> (Tone, Text, Vec<Text>) {
     let mut texts = Vec::new();
-    let all_back = receipt.given_back_minor >= receipt.facts.amount.minor();
+    let of_price = receipt.given_back_minor.saturating_sub(receipt.surplus_back_minor);
+    let all_back = of_price >= receipt.facts.amount.minor();
     let (tone, title) = match receipt.outcome {
         Outcome::Approved if all_back => {
             texts.push(Text("returned-text"));

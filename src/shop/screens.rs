@@ -1,6 +1,6 @@
 //! What a phone's page shows, and how far the phone reaches: both follow from the state, nothing is remembered.
 
-use super::attempt::{AttemptState, Link, TryFailure};
+use super::attempt::{AttemptState, Link, Refund, RefundState, TryFailure};
 use super::effect::{Outcome, Reach};
 use super::event::{Reason, TillNumber};
 use super::id::{AttemptId, SaleId, SessionId};
@@ -121,6 +121,8 @@ pub struct Receipt {
     pub given_back_minor: u64,
     /// Of these, how many the platform has confirmed as back.
     pub given_back_done_minor: u64,
+    /// Of what is given back, what the shop never had a right to: taken twice, or for an attempt that did not win.
+    pub surplus_back_minor: u64,
     /// When it ended.
     pub at: Option<Wall>,
 }
@@ -234,17 +236,17 @@ impl Shop {
 /// What a phone is told about an ended sale.
 fn receipt(session: SessionId, sale: &Sale, facts: SaleFacts) -> Option<Receipt> {
     let mine = |id| sale.attempts.iter().any(|a| a.id == id && a.session == session);
-    let sum = |done: bool| {
-        let refunds = sale.refunds.iter().filter(|r| mine(r.attempt) && r.state.counts());
-        let counted = refunds.filter(|r| !done || r.state == super::attempt::RefundState::Done);
-        counted.fold(0_u64, |sum, r| sum.saturating_add(r.amount.minor()))
+    let sum = |of: &dyn Fn(&Refund) -> bool| {
+        let refunds = sale.refunds.iter().filter(|r| mine(r.attempt) && r.state.counts() && of(r));
+        refunds.fold(0_u64, |sum, r| sum.saturating_add(r.amount.minor()))
     };
     Some(Receipt {
         facts,
         outcome: sale.state.outcome()?,
         attempt: sale.winner(),
-        given_back_minor: sum(false),
-        given_back_done_minor: sum(true),
+        given_back_minor: sum(&|_| true),
+        given_back_done_minor: sum(&|r| r.state == RefundState::Done),
+        surplus_back_minor: sum(&|r| r.why.is_surplus()),
         at: sale.ended_at,
     })
 }

@@ -116,7 +116,7 @@ pub struct SaleLine {
     pub attempts: u32,
     /// How many tries failed, over all attempts.
     pub failed_tries: u32,
-    /// Minor units of its winning payment that are back or on their way back.
+    /// Minor units of its amount that are back or on their way back. What was taken too much does not count.
     pub given_back_minor: u64,
     /// Whether a person must look at one of its attempts or refunds.
     pub needs_person: bool,
@@ -152,7 +152,7 @@ const LINES: &str = "
         (SELECT count(*) FROM attempts WHERE sale = sales.id) AS attempt_count,
         (SELECT coalesce(sum(tries), 0) FROM attempts WHERE sale = sales.id) AS failed_tries,
         (SELECT coalesce(sum(minor), 0) FROM refunds
-            WHERE sale = sales.id AND attempt = sales.attempt AND state <> 'refused') AS given_back,
+            WHERE sale = sales.id AND attempt = sales.attempt AND state <> 'refused' AND why <> 'overpaid') AS given_back,
         EXISTS (SELECT 1 FROM attempts WHERE sale = sales.id AND person_why IS NOT NULL)
             OR EXISTS (SELECT 1 FROM refunds WHERE sale = sales.id AND person_why IS NOT NULL) AS needs_person
     FROM sales";
@@ -246,7 +246,8 @@ impl Books {
         }
         let given_back = format!(
             "SELECT coalesce(sum(refunds.minor), 0) FROM refunds CROSS JOIN sales ON sales.id = refunds.sale
-             WHERE refunds.state <> 'refused' AND refunds.attempt = sales.attempt AND till = ?1 {of_epoch}"
+             WHERE refunds.state <> 'refused' AND refunds.why <> 'overpaid' AND refunds.attempt = sales.attempt
+                 AND till = ?1 {of_epoch}"
         );
         let mut statement = self.0.prepare_cached(&given_back)?;
         let minor: i64 = statement.query_row((till.number(), epoch), |row| row.get(0))?;

@@ -233,6 +233,7 @@ fn receipt(outcome: Outcome, back: u64, back_done: u64) -> Screen {
         attempt: Some(AttemptId(0xabc << 100)),
         given_back_minor: back,
         given_back_done_minor: back_done,
+        surplus_back_minor: 0,
         at: Some(Wall(1_795_356_360_000)),
     }))
 }

@@ -493,7 +493,8 @@ fn words_of(screen: &Screen) -> String {
         Screen::Result(receipt) => {
             let back =
                 if receipt.given_back_minor > 0 { format!(" -{}", receipt.given_back_minor) } else { String::new() };
-            format!("result {:?}{back}", receipt.outcome)
+            let extra = receipt.outcome == Outcome::Approved && receipt.surplus_back_minor > 0;
+            format!("result {:?}{back}{}", receipt.outcome, if extra { " extra" } else { "" })
         }
     }
 }
