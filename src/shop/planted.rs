@@ -86,8 +86,8 @@ compile_error!("planted mistakes are for tests: a release cannot have them");
 
 #[cfg(all(test, feature = "planted-mistakes"))]
 mod tests {
-    use super::super::tests::random;
     use super::{Mistake, PLANTED};
+    use crate::shop::tests::random;
     use Mistake::*;
 
     /// How many random runs it may take to find any of them.

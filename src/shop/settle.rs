@@ -181,7 +181,7 @@ impl Live {
         self.result_told = telling;
     }
 
-    /// The newest failure that is not on disk yet, and whether it ended its attempt.
+    /// The newest failure that is not on disk yet, and whether a new attempt follows it.
     fn new_failure(&self) -> Option<(Reason, bool)> {
         let before = |id| self.saved.iter().flat_map(|s| &s.attempts).find(|a: &&Attempt| a.id == id);
         let newer = self.sale.attempts.iter().rev().find(|attempt| {
@@ -191,7 +191,8 @@ impl Live {
         })?;
         let for_good = newer.failed_for_good();
         let reason = for_good.or(newer.last_failure.map(|f| f.reason)).unwrap_or(Reason::Other);
-        Some((reason, for_good.is_some()))
+        let again = matches!(self.sale.state, SaleState::Paying { .. });
+        Some((reason, for_good.is_some() && again))
     }
 }
 

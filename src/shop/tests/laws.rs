@@ -95,7 +95,7 @@ impl Laws {
             PaymentStatus::Awaiting | PaymentStatus::Processing => return,
             PaymentStatus::Paid => {
                 if payment.paid_minor >= payment.amount.minor() {
-                    self.confirmed.insert(payment.id, payment.amount);
+                    self.confirmed.entry(payment.id).or_insert(payment.amount);
                 }
             }
             PaymentStatus::Failed | PaymentStatus::Expired | PaymentStatus::Cancelled => {

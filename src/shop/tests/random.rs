@@ -317,7 +317,7 @@ impl Player {
                 (paper.status, paper.paid_minor) = (PaymentStatus::Paid, minor);
             }
             // Twice, or after all was over.
-            (_, 0..=3) => paper.paid_minor += minor,
+            (_, 0..3) => paper.paid_minor += minor,
             _ => return,
         }
         paper.version += 1;

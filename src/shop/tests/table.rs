@@ -68,6 +68,7 @@ fn the_first_phone_may_let_the_next_one_pay_once_its_attempt_is_closed() {
     after(held, "a letgo; paid", "finish Approved; a:result Approved; b:waiting");
     after(held, "a letgo; closed; b confirm", "create 2; confirmed; b:contacting 2");
     after(PAYING, "a letgo", "");
+    after(held, "a letgo; funds", "failed NoFunds 1; offered; a:enter LetGo; b:confirm 12.50");
     // Another amount was taken: that is for a person, not for the next phone.
     after(
         held,
