@@ -122,10 +122,9 @@ impl Live {
         let saved = self.saved.as_ref();
         let bare = |sale: &Sale| Sale { attempts: Vec::new(), refunds: Vec::new(), ..sale.clone() };
         let row = bare(&self.sale);
-        if saved.map(bare).as_ref() != Some(&row) || self.saved_open != open {
-            if !(planted(Mistake::ApprovalNotWritten) && row.winner().is_some()) {
-                records.push(Record::Sale { sale: Box::new(row), open });
-            }
+        let differs = saved.map(bare).as_ref() != Some(&row) || self.saved_open != open;
+        if differs && !(planted(Mistake::ApprovalNotWritten) && row.winner().is_some()) {
+            records.push(Record::Sale { sale: Box::new(row), open });
         }
         if saved.is_none_or(|saved| saved.ticket != self.sale.ticket) {
             records.extend(super::tills::ticket_record(&self.sale));

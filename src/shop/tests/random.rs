@@ -58,7 +58,7 @@ struct Player {
 impl Player {
     fn new(seed: u64, loud: bool) -> Player {
         let mut world = World::new();
-        world.policy.unheard_refund_after_secs = (seed % 4 == 0).then_some(60);
+        world.policy.unheard_refund_after_secs = seed.is_multiple_of(4).then_some(60);
         world.open();
         let (papers, dead, results, asked) = Default::default();
         let mut player = Player {
@@ -573,7 +573,7 @@ fn no_answer(call: &PlatformCall, error: CallError) -> Option<PlatformEvent> {
 /// One run: the first law it broke, and how.
 pub(in crate::shop) fn run(seed: u64, loud: bool) -> Option<(u8, String)> {
     let mut player = Player::new(seed, loud);
-    if seed % 2 == 0 {
+    if seed.is_multiple_of(2) {
         player.begin_well();
     }
     for _ in 0..STEPS {
