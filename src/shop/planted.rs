@@ -102,7 +102,7 @@ mod tests {
     use Mistake::*;
 
     /// How many random runs it may take to find any of them.
-    const RUNS_MAX: u64 = 20_000;
+    const RUNS_MAX: u64 = 5_000;
 
     #[rustfmt::skip]
     const ALL: &[Mistake] = &[

@@ -503,11 +503,28 @@ impl Player {
     fn rest(&mut self) {
         self.faults = false;
         self.set_clock();
-        let end = self.clock + REST_MS;
         for number in [7, 8] {
             self.happen(Event::Till { till: till(number), what: TillEvent::Online });
         }
-        while !self.broken() {
+        self.come_to_rest(false);
+        if self.roll(8) > 0 || self.broken() {
+            return;
+        }
+        // Long after, everything is paid once more, and the program stops when it begins to give that back.
+        for (id, paper) in self.papers.iter_mut() {
+            (paper.paid_minor, paper.version) = (paper.paid_minor + paper.create.amount.minor(), paper.version + 1);
+            self.changes.push(*id);
+        }
+        self.come_to_rest(true);
+        self.mail.clear();
+        self.restart(false);
+        self.come_to_rest(false);
+    }
+
+    fn come_to_rest(&mut self, until_refund: bool) {
+        let end = self.clock + REST_MS;
+        let refund = |mail: &Mail| matches!(mail, Mail::Call { call: PlatformCall::Refund { .. }, .. });
+        while !self.broken() && !(until_refund && self.mail.iter().any(refund)) {
             if !self.mail.is_empty() {
                 self.deliver();
             } else if let Some((till, sale)) = self.results.pop_first() {
