@@ -271,11 +271,13 @@ impl Sale {
             | SaleState::Cancelled { .. }
             | SaleState::Lapsed { .. } => return,
         };
-        let right = |a: &&Attempt| matches!(a.state, AttemptState::Paid { right: true, .. });
+        let right =
+            |a: &&Attempt| matches!(a.state, AttemptState::Paid { right: true, .. }) && self.surplus_back(a.id) == 0;
+        let winner = self.attempts.iter().find(right).map(|a| a.id);
         if self.retries_wrongly() && now.mono.ms_until(self.ends) >= Policy::START_LEFT_MS {
             self.begin_attempt(session, now.mono, ids);
         }
-        if let Some(winner) = self.attempts.iter().find(right).map(|a| a.id) {
+        if let Some(winner) = winner {
             self.ended_at = now.wall;
             self.state = SaleState::Approved { attempt: winner, telling: self.first_telling(now) };
             return;
