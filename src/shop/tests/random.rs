@@ -524,7 +524,7 @@ impl Player {
     fn come_to_rest(&mut self, until_refund: bool) {
         let end = self.clock + REST_MS;
         let refund = |mail: &Mail| matches!(mail, Mail::Call { call: PlatformCall::Refund { .. }, .. });
-        while !self.broken() && !(until_refund && self.mail.iter().any(refund)) {
+        while !(self.broken() || until_refund && self.mail.iter().any(refund)) {
             if !self.mail.is_empty() {
                 self.deliver();
             } else if let Some((till, sale)) = self.results.pop_first() {
