@@ -323,6 +323,24 @@ fn dependencies(manifest: &str) -> Vec<String> {
     homeless.chain(gone).collect()
 }
 
+/// Mistakes are planted by tests: no other feature turns them on, and what is built without debug assertions refuses them.
+fn planted(manifest: &str, planted: &str) -> Vec<String> {
+    let mut bad = Vec::new();
+    let features = manifest.split("[features]").nth(1).and_then(|rest| rest.split("\n[").next()).unwrap_or("");
+    let named = |line: &&str| !line.trim_start().starts_with('#') && line.contains("planted-mistakes");
+    if features.lines().filter(named).ne(["planted-mistakes = []"]) {
+        bad.push("Cargo.toml: `planted-mistakes = []` stands alone: no feature may bring it".to_owned());
+    }
+    if manifest.lines().any(|line| line.replace(' ', "").starts_with("debug-assertions=")) {
+        bad.push("Cargo.toml: profiles keep their own debug assertions, which keep planted mistakes out".to_owned());
+    }
+    let refusal = "#[cfg(all(feature = \"planted-mistakes\", not(debug_assertions)))]\ncompile_error!(";
+    if !planted.contains(refusal) {
+        bad.push("src/shop/planted.rs: a release with planted mistakes must not compile".to_owned());
+    }
+    bad
+}
+
 fn pure_shop(files: &[Source]) -> Vec<String> {
     let mut bad = Vec::new();
     for file in files.iter().filter(|f| f.path.starts_with("src/shop/")) {
@@ -464,6 +482,20 @@ fn imports_point_down_and_strangers_stay_strangers() {
 fn crates_stay_at_home() {
     none(homes(&sources()));
     none(dependencies(&std::fs::read_to_string(root().join("Cargo.toml")).unwrap()));
+}
+
+#[test]
+fn a_release_cannot_have_planted_mistakes() {
+    let read = |path| std::fs::read_to_string(root().join(path)).unwrap();
+    let (manifest, code) = (read("Cargo.toml"), read("src/shop/planted.rs"));
+    none(planted(&manifest, &code));
+    let default = manifest.replace("planted-mistakes = []", "default = [\"planted-mistakes\"]\nplanted-mistakes = []");
+    assert_eq!(planted(&default, &code).len(), 1);
+    assert_eq!(
+        planted(&manifest.replace("[profile.release]", "[profile.release]\ndebug-assertions = true"), &code).len(),
+        1
+    );
+    assert_eq!(planted(&manifest, &code.replace("compile_error!", "// ")).len(), 1);
 }
 
 #[test]

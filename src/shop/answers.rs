@@ -1,12 +1,12 @@
 //! What the platform says. Only an authenticated answer about the right id changes what is known of money.
 
 use super::attempt::{Attempt, Heard, NeedsPerson, NeedsPersonWhy};
-use super::calls::Pace;
+use super::calls::{Pace, Want};
 use super::effect::{Alarm, Record};
 use super::event::{Call, CallError, Page, Payment, PlatformEvent, RefundStatus};
 use super::id::{AttemptId, RefundId};
 use super::retry::wait_ms;
-use super::sale::{Sale, Want};
+use super::sale::Sale;
 use super::time::Now;
 use super::{Shop, Turn};
 

@@ -1,12 +1,12 @@
 //! What is being asked of the platform, and when it is asked again. Makes no calls itself.
 
-use super::attempt::RefundState;
+use super::attempt::{Attempt, AttemptState, RefundState};
 use super::effect::{Create, Effect, PlatformCall};
 use super::id::{AttemptId, RefundId};
 use super::money::Amount;
 use super::planted::{Mistake, planted};
 use super::retry::wait_ms;
-use super::sale::{Sale, Want};
+use super::sale::{Sale, SaleState};
 use super::time::{Mono, Now};
 use std::collections::BTreeMap;
 
@@ -28,6 +28,33 @@ const CLOCK_WAIT_MS: u64 = 5_000;
 const LINE_FRESH_MS: u64 = 60_000;
 /// How often the list of changed payments is fetched.
 const LIST_EVERY_MS: u64 = 3_600_000;
+
+/// What the platform should be asked about an attempt now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Want {
+    /// Create it, or get the one created earlier.
+    Create,
+    /// Wait for its next version.
+    Watch,
+    /// Close it.
+    Close,
+    /// Nothing: it is paid or closed.
+    Nothing,
+}
+
+impl Sale {
+    /// What should be asked about an attempt now. A sale under way wants its newest attempt; all else is to be closed.
+    pub(super) fn wants(&self, attempt: &Attempt) -> Want {
+        let newest = self.attempts.last().is_some_and(|a| a.id == attempt.id);
+        let wanted = newest && matches!(self.state, SaleState::Paying { .. });
+        match (&attempt.state, wanted) {
+            (AttemptState::Intent { .. }, true) => Want::Create,
+            (AttemptState::Open { .. }, true) => Want::Watch,
+            (AttemptState::Intent { .. } | AttemptState::Open { .. }, false) => Want::Close,
+            (AttemptState::Paid { .. } | AttemptState::Closed(_), _) => Want::Nothing,
+        }
+    }
+}
 
 /// What is asked about one attempt or refund.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

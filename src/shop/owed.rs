@@ -4,7 +4,7 @@ use super::attempt::{AttemptState, Refund, RefundState, RefundWhy};
 use super::id::{AttemptId, Ids, RefundId};
 use super::money::Amount;
 use super::planted::{Mistake, planted};
-use super::sale::{Sale, Telling};
+use super::sale::{Sale, SaleState, Telling};
 use super::time::Now;
 
 impl Sale {
@@ -31,8 +31,10 @@ impl Sale {
                 AttemptState::Paid { right, .. } => (attempt.id, right),
                 AttemptState::Intent { .. } | AttemptState::Open { .. } | AttemptState::Closed(_) => continue,
             };
-            // A payment of a sale still under way is left alone until the sale is decided.
-            if right && self.state.outcome().is_none() {
+            // A payment of a sale being paid is left alone until that is decided. One that comes when the next phone has
+            // the sale already goes back: nobody else may be shown a sale as paid.
+            let back = self.surplus_back(id);
+            if right && matches!(self.state, SaleState::Paying { .. } | SaleState::Aborting { .. }) && back == 0 {
                 continue;
             }
             let refused = self.refunds.iter().any(|r| r.attempt == id && !r.state.counts());
@@ -54,7 +56,7 @@ impl Sale {
     }
 
     /// Minor units of this attempt's payment going back because the sale never had a right to them.
-    fn surplus_back(&self, attempt: AttemptId) -> u64 {
+    pub(super) fn surplus_back(&self, attempt: AttemptId) -> u64 {
         let of_it = self.refunds.iter().filter(|r| r.attempt == attempt && r.state.counts() && r.why.is_surplus());
         let of_it = of_it.filter(|r| {
             !(planted(Mistake::SecondRefundId) && matches!(r.state, RefundState::Intent { doubt: Some(_) }))

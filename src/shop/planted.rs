@@ -81,17 +81,28 @@ pub(super) const fn planted(_: Mistake) -> bool {
     false
 }
 
+impl super::sale::Sale {
+    /// Whether a new attempt is to begin although the last one is in doubt, or open after a failed try.
+    pub(super) fn retries_wrongly(&self) -> bool {
+        self.attempts.last().is_some_and(|last| {
+            let in_doubt = last.link().is_none() && last.doubt().is_some();
+            let failed_try = last.link().is_some() && last.tries > 0;
+            in_doubt && planted(Mistake::FreshIdAfterTimeOut) || failed_try && planted(Mistake::RetryWhileOpen)
+        })
+    }
+}
+
 #[cfg(all(feature = "planted-mistakes", not(debug_assertions)))]
 compile_error!("planted mistakes are for tests: a release cannot have them");
 
 #[cfg(all(test, feature = "planted-mistakes"))]
 mod tests {
-    use super::super::tests::random;
     use super::{Mistake, PLANTED};
+    use crate::shop::tests::random;
     use Mistake::*;
 
     /// How many random runs it may take to find any of them.
-    const RUNS_MAX: u64 = 20_000;
+    const RUNS_MAX: u64 = 5_000;
 
     #[rustfmt::skip]
     const ALL: &[Mistake] = &[

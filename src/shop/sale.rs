@@ -174,19 +174,6 @@ pub enum Unconfirmed {
     TooLate,
 }
 
-/// What the platform should be asked about an attempt now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Want {
-    /// Create it, or get the one created earlier.
-    Create,
-    /// Wait for its next version.
-    Watch,
-    /// Close it.
-    Close,
-    /// Nothing: it is paid or closed.
-    Nothing,
-}
-
 impl Sale {
     /// Ways in: the phone first in line is offered the sale.
     pub fn offer(&mut self, session: SessionId, now: Mono, policy: &Policy) {
@@ -284,20 +271,13 @@ impl Sale {
             | SaleState::Cancelled { .. }
             | SaleState::Lapsed { .. } => return,
         };
-        let right = |a: &&Attempt| matches!(a.state, AttemptState::Paid { right: true, .. });
-        let fresh_id = match self.attempts.last().map(|a| &a.state) {
-            Some(AttemptState::Intent { doubt: Some(_) }) => planted(Mistake::FreshIdAfterTimeOut),
-            Some(AttemptState::Open { .. }) => {
-                planted(Mistake::RetryWhileOpen) && self.attempts.last().is_some_and(|a| a.tries > 0)
-            }
-            Some(AttemptState::Intent { doubt: None } | AttemptState::Paid { .. } | AttemptState::Closed(_)) | None => {
-                false
-            }
-        };
-        if fresh_id && now.mono.ms_until(self.ends) >= Policy::START_LEFT_MS {
+        let right =
+            |a: &&Attempt| matches!(a.state, AttemptState::Paid { right: true, .. }) && self.surplus_back(a.id) == 0;
+        let winner = self.attempts.iter().find(right).map(|a| a.id);
+        if self.retries_wrongly() && now.mono.ms_until(self.ends) >= Policy::START_LEFT_MS {
             self.begin_attempt(session, now.mono, ids);
         }
-        if let Some(winner) = self.attempts.iter().find(right).map(|a| a.id) {
+        if let Some(winner) = winner {
             self.ended_at = now.wall;
             self.state = SaleState::Approved { attempt: winner, telling: self.first_telling(now) };
             return;
@@ -410,18 +390,6 @@ impl Sale {
         let left_secs = now.ms_until(self.ends) / 1_000;
         let expires = u32::try_from(left_secs).unwrap_or(u32::MAX).max(1);
         self.attempts.push(Attempt::new(AttemptId(ids.draw()), number, session, expires));
-    }
-
-    /// What should be asked about an attempt now. A sale under way wants its newest attempt; all else is to be closed.
-    pub fn wants(&self, attempt: &Attempt) -> Want {
-        let newest = self.attempts.last().is_some_and(|a| a.id == attempt.id);
-        let wanted = newest && matches!(self.state, SaleState::Paying { .. });
-        match (&attempt.state, wanted) {
-            (AttemptState::Intent { .. }, true) => Want::Create,
-            (AttemptState::Open { .. }, true) => Want::Watch,
-            (AttemptState::Intent { .. } | AttemptState::Open { .. }, false) => Want::Close,
-            (AttemptState::Paid { .. } | AttemptState::Closed(_), _) => Want::Nothing,
-        }
     }
 
     /// When something is due by the clock alone.

@@ -122,10 +122,9 @@ impl Live {
         let saved = self.saved.as_ref();
         let bare = |sale: &Sale| Sale { attempts: Vec::new(), refunds: Vec::new(), ..sale.clone() };
         let row = bare(&self.sale);
-        if saved.map(bare).as_ref() != Some(&row) || self.saved_open != open {
-            if !(planted(Mistake::ApprovalNotWritten) && row.winner().is_some()) {
-                records.push(Record::Sale { sale: Box::new(row), open });
-            }
+        let differs = saved.map(bare).as_ref() != Some(&row) || self.saved_open != open;
+        if differs && !(planted(Mistake::ApprovalNotWritten) && row.winner().is_some()) {
+            records.push(Record::Sale { sale: Box::new(row), open });
         }
         if saved.is_none_or(|saved| saved.ticket != self.sale.ticket) {
             records.extend(super::tills::ticket_record(&self.sale));
@@ -181,7 +180,7 @@ impl Live {
         self.result_told = telling;
     }
 
-    /// The newest failure that is not on disk yet, and whether it ended its attempt.
+    /// The newest failure that is not on disk yet, and whether a new attempt follows it.
     fn new_failure(&self) -> Option<(Reason, bool)> {
         let before = |id| self.saved.iter().flat_map(|s| &s.attempts).find(|a: &&Attempt| a.id == id);
         let newer = self.sale.attempts.iter().rev().find(|attempt| {
@@ -191,7 +190,8 @@ impl Live {
         })?;
         let for_good = newer.failed_for_good();
         let reason = for_good.or(newer.last_failure.map(|f| f.reason)).unwrap_or(Reason::Other);
-        Some((reason, for_good.is_some()))
+        let again = matches!(self.sale.state, SaleState::Paying { .. });
+        Some((reason, for_good.is_some() && again))
     }
 }
 

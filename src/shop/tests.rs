@@ -2,5 +2,6 @@
 
 mod laws;
 pub(super) mod random;
+mod states;
 mod table;
 mod world;

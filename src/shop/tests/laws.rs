@@ -95,7 +95,7 @@ impl Laws {
             PaymentStatus::Awaiting | PaymentStatus::Processing => return,
             PaymentStatus::Paid => {
                 if payment.paid_minor >= payment.amount.minor() {
-                    self.confirmed.insert(payment.id, payment.amount);
+                    self.confirmed.entry(payment.id).or_insert(payment.amount);
                 }
             }
             PaymentStatus::Failed | PaymentStatus::Expired | PaymentStatus::Cancelled => {
@@ -148,7 +148,8 @@ impl Laws {
     fn attempt_begun(&mut self, sale: &Sale, shown: &BTreeMap<SessionId, Screen>, attempt: &Attempt, now: Now) {
         for earlier in &sale.attempts {
             let law = if kind(&earlier.state) == 0 { 6 } else { 7 };
-            let closed = self.closed.contains(&earlier.id) && matches!(kind(&earlier.state), 2 | 4);
+            let goes_back = sum(sale.refunds.iter().filter(|r| r.attempt == earlier.id)) == earlier.paid_minor;
+            let closed = self.closed.contains(&earlier.id) && goes_back;
             self.law(law, closed, || format!("a fresh id while the attempt before is {:?}", earlier.state));
         }
         if let Some(law) = self.mute {

@@ -58,7 +58,7 @@ struct Player {
 impl Player {
     fn new(seed: u64, loud: bool) -> Player {
         let mut world = World::new();
-        world.policy.unheard_refund_after_secs = (seed % 4 == 0).then_some(60);
+        world.policy.unheard_refund_after_secs = seed.is_multiple_of(4).then_some(60);
         world.open();
         let (papers, dead, results, asked) = Default::default();
         let mut player = Player {
@@ -317,7 +317,7 @@ impl Player {
                 (paper.status, paper.paid_minor) = (PaymentStatus::Paid, minor);
             }
             // Twice, or after all was over.
-            (_, 0..=3) => paper.paid_minor += minor,
+            (_, 0..3) => paper.paid_minor += minor,
             _ => return,
         }
         paper.version += 1;
@@ -503,11 +503,28 @@ impl Player {
     fn rest(&mut self) {
         self.faults = false;
         self.set_clock();
-        let end = self.clock + REST_MS;
         for number in [7, 8] {
             self.happen(Event::Till { till: till(number), what: TillEvent::Online });
         }
-        while !self.broken() {
+        self.come_to_rest(false);
+        if self.roll(8) > 0 || self.broken() {
+            return;
+        }
+        // Long after, everything is paid once more, and the program stops when it begins to give that back.
+        for (id, paper) in self.papers.iter_mut() {
+            (paper.paid_minor, paper.version) = (paper.paid_minor + paper.create.amount.minor(), paper.version + 1);
+            self.changes.push(*id);
+        }
+        self.come_to_rest(true);
+        self.mail.clear();
+        self.restart(false);
+        self.come_to_rest(false);
+    }
+
+    fn come_to_rest(&mut self, until_refund: bool) {
+        let end = self.clock + REST_MS;
+        let refund = |mail: &Mail| matches!(mail, Mail::Call { call: PlatformCall::Refund { .. }, .. });
+        while !(self.broken() || until_refund && self.mail.iter().any(refund)) {
             if !self.mail.is_empty() {
                 self.deliver();
             } else if let Some((till, sale)) = self.results.pop_first() {
@@ -573,7 +590,7 @@ fn no_answer(call: &PlatformCall, error: CallError) -> Option<PlatformEvent> {
 /// One run: the first law it broke, and how.
 pub(in crate::shop) fn run(seed: u64, loud: bool) -> Option<(u8, String)> {
     let mut player = Player::new(seed, loud);
-    if seed % 2 == 0 {
+    if seed.is_multiple_of(2) {
         player.begin_well();
     }
     for _ in 0..STEPS {

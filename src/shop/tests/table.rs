@@ -68,6 +68,7 @@ fn the_first_phone_may_let_the_next_one_pay_once_its_attempt_is_closed() {
     after(held, "a letgo; paid", "finish Approved; a:result Approved; b:waiting");
     after(held, "a letgo; closed; b confirm", "create 2; confirmed; b:contacting 2");
     after(PAYING, "a letgo", "");
+    after(held, "a letgo; funds", "failed NoFunds 1; offered; a:enter LetGo; b:confirm 12.50");
     // Another amount was taken: that is for a person, not for the next phone.
     after(
         held,
@@ -344,4 +345,14 @@ fn odd_payments_raise_an_alarm() {
 #[test]
 fn two_tills_do_not_meet() {
     check("a at 7; b at 8; ask 12.50 #1; 8ask 3.00 #1", "8:accept; 8:offered; b:confirm 3.00");
+}
+
+#[test]
+fn money_for_a_let_go_attempt_that_was_closed_goes_back_and_the_next_phone_goes_on() {
+    let next = "a at 7; b at 7; ask 12.50 #1; a confirm; open; a letgo; closed";
+    after(next, "1:paid", "ALARM LatePayment; refund 1 12.50");
+    after(next, "1:paid; b confirm", "create 2; confirmed; b:contacting 2");
+    after(next, "1:paid; b confirm; open; paid", "finish Approved; b:result Approved");
+    // The next phone has confirmed: what is paid first wins.
+    after(next, "b confirm; open; 1:paid", "ALARM LatePayment; cancel 2; finish Approved; b:result Approved");
 }
