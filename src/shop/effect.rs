@@ -474,7 +474,7 @@ pub struct Receipt {
     pub facts: SaleFacts,
     /// How it ended.
     pub outcome: Outcome,
-    /// The platform's name for the payment, for questions later.
+    /// The platform's name for the payment, or for this phone's last try, for questions later.
     pub attempt: Option<AttemptId>,
     /// Minor units given back or on their way back to the customer, over all attempts.
     pub given_back_minor: u64,

@@ -89,7 +89,7 @@ fn receipt(session: SessionId, sale: &Sale, facts: SaleFacts) -> Option<Receipt>
     Some(Receipt {
         facts,
         outcome: sale.state.outcome()?,
-        attempt: sale.winner(),
+        attempt: sale.winner().or_else(|| sale.attempts.iter().rev().map(|a| a.id).find(|id| mine(*id))),
         given_back_minor: sum(&|_| true),
         given_back_done_minor: sum(&|r| r.state == RefundState::Done),
         surplus_back_minor: sum(&|r| r.why.is_surplus()),

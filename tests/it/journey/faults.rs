@@ -61,6 +61,56 @@ fn bad_answers_to_a_refund_give_nothing_back_twice() {
     });
 }
 
+#[test]
+fn a_platform_that_goes_away_and_comes_back_finds_the_payment_going_on() {
+    let mut rig = Rig::new();
+    let mut phone = rig.paired();
+    let asked = rig.till.asks(PRICE);
+    let link = confirm(&mut phone);
+    let away = rig.stops_the_platform();
+    rig.till.shows_step("CHECKING");
+    rig.starts_the_platform(away);
+    phone.pays(&link, "anna");
+    assert_eq!(asked.result().outcome, player::Outcome::Approved);
+    assert_eq!(rig.agree_on_one(), Outcome::Approved);
+}
+
+#[test]
+fn a_sale_that_is_aborted_while_the_platform_is_away_ends_and_is_closed_there_later() {
+    let mut rig = Rig::new();
+    let mut phone = rig.paired();
+    let asked = rig.till.asks(PRICE);
+    let link = confirm(&mut phone);
+    let away = rig.stops_the_platform();
+    rig.till.aborts();
+    assert_eq!(asked.result().outcome, player::Outcome::Cancelled);
+    phone.reads("If any money is still taken, you get it back automatically.");
+    rig.starts_the_platform(away);
+    assert_eq!(rig.agree_on_one(), Outcome::Cancelled(CancelledWhy::Till));
+    assert!(phone.visits(&link).contains("Cancelled"));
+}
+
+#[test]
+fn what_was_paid_unseen_before_the_till_aborted_goes_back() {
+    let mut rig = Rig::new();
+    let mut phone = rig.paired();
+    let asked = rig.till.asks(PRICE);
+    let link = confirm(&mut phone);
+    // A question that the platform holds already is out of the faults' reach: it would bring the news.
+    let away = rig.stops_the_platform();
+    rig.starts_the_platform(away);
+    rig.fault(FaultyCall::Query, Error500, 1_000, 0);
+    rig.fault(FaultyCall::Cancel, Error500, 1_000, 0);
+    phone.pays(&link, "anna");
+    rig.till.aborts();
+    assert_eq!(asked.result().outcome, player::Outcome::Cancelled);
+    rig.fault(FaultyCall::Query, Error500, 0, 0);
+    rig.fault(FaultyCall::Cancel, Error500, 0, 0);
+    eventually("the money goes back", || rig.payments()[0].refunded_minor == PRICE);
+    phone.reads("The amount given back has been sent to you.");
+    assert_eq!(rig.agree_on_one(), Outcome::Cancelled(CancelledWhy::Till));
+}
+
 /// A shop of its own for each fault, all at once.
 fn each(faults: &[FaultKind], play: impl Fn(&Rig, FaultKind) + Sync) {
     std::thread::scope(|scope| {
