@@ -1,7 +1,7 @@
 //! The control socket, both ends, over a real socket and real files.
 
 use super::*;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 fn folder() -> PathBuf {
@@ -120,6 +120,8 @@ fn a_backup_cut_short_leaves_nothing() {
     let listener = std::os::unix::net::UnixListener::bind(&house.socket).unwrap();
     let far = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
+        // Closed before the question was read, it would be a daemon that is not there.
+        assert_eq!(stream.read(&mut [0; 16]).unwrap(), "backup\n".len());
         stream.write_all(b"{\"backup\":{\"bytes\":100}}\nonly this").unwrap();
     });
     let to = house.folder.join("copy.db");

@@ -115,7 +115,7 @@ pub struct Receipt {
     pub facts: SaleFacts,
     /// How it ended.
     pub outcome: Outcome,
-    /// The platform's name for the payment, for questions later.
+    /// The platform's name for the payment, or for this phone's last try, for questions later.
     pub attempt: Option<AttemptId>,
     /// Minor units given back or on their way back to the customer, over all attempts.
     pub given_back_minor: u64,
@@ -243,7 +243,7 @@ fn receipt(session: SessionId, sale: &Sale, facts: SaleFacts) -> Option<Receipt>
     Some(Receipt {
         facts,
         outcome: sale.state.outcome()?,
-        attempt: sale.winner(),
+        attempt: sale.winner().or_else(|| sale.attempts.iter().rev().map(|a| a.id).find(|id| mine(*id))),
         given_back_minor: sum(&|_| true),
         given_back_done_minor: sum(&|r| r.state == RefundState::Done),
         surplus_back_minor: sum(&|r| r.why.is_surplus()),

@@ -111,6 +111,7 @@ fn paid() -> Screen {
         attempt: Some(AttemptId(0x3c59_dc04_8e88_5024_3be8_079a_5c74_d079)),
         given_back_minor: 0,
         given_back_done_minor: 0,
+        surplus_back_minor: 0,
         at: Some(Wall(1_795_356_360_000)),
     }))
 }

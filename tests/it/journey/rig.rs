@@ -40,7 +40,7 @@ pub(super) const TILL: &str = "7";
 pub(super) struct Rig {
     pub(super) till: Till,
     pub(super) stage: Stage,
-    /// `None` while it is renewed.
+    /// `None` while it is away.
     platform: Option<Sandbox>,
     config: PathBuf,
     daemon: Option<Child>,
@@ -125,20 +125,29 @@ impl Rig {
         ended.unwrap()
     }
 
-    /// The platform goes on at the same address with the same books, but with another key, and everybody's certificates
-    /// are by another authority. The configuration has the new pin.
-    pub(super) fn renews_all_keys(&mut self) {
-        let settings = self.stage.platform();
+    /// The platform goes away.
+    pub(super) fn stops_the_platform(&mut self) -> SandboxSettings {
         let old = self.platform.take().unwrap();
-        let api_listen = old.api;
+        let settings = SandboxSettings { api_listen: old.api, public_listen: old.public, ..self.stage.platform() };
         self.runtime.block_on(old.stop());
+        settings
+    }
+
+    /// It comes back, at the same addresses with the same books.
+    pub(super) fn starts_the_platform(&mut self, settings: SandboxSettings) {
+        self.platform = Some(Sandbox::start(self.runtime.handle(), settings).unwrap());
+    }
+
+    /// The platform has another key, everybody's certificates are by another authority, and the configuration has the
+    /// new pin.
+    pub(super) fn renews_all_keys(&mut self) {
+        let settings = self.stops_the_platform();
         let hex = |pin: [u8; 32]| pin.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let old_pin = hex(settings.certificates.platform.pin);
         let certificates = Certificates::create(&self.stage.file("")).unwrap();
         let text = std::fs::read_to_string(&self.config).unwrap();
         std::fs::write(&self.config, text.replace(&old_pin, &hex(certificates.platform.pin))).unwrap();
-        let settings = SandboxSettings { api_listen, certificates, ..settings };
-        self.platform = Some(Sandbox::start(self.runtime.handle(), settings).unwrap());
+        self.starts_the_platform(SandboxSettings { certificates, ..settings });
     }
 
     /// A command of ours, to its end.
@@ -475,15 +484,26 @@ impl Phone {
 
     /// Reloads until the page leads to a checkout other than `before`.
     pub(super) fn checkout(&mut self, before: Option<&str>) -> String {
-        let new = |v: &Visitor| v.link("/checkout/").filter(|link| Some(link.as_str()) != before);
-        let seen = self.handle.block_on(self.visitor.until(WAIT_SECS, |v| new(v).is_some()));
-        self.done(seen);
-        new(&self.visitor).unwrap()
+        let end = Instant::now() + Duration::from_secs(WAIT_SECS);
+        while Instant::now() < end {
+            let seen = self.handle.block_on(self.visitor.until(WAIT_SECS, |v| v.link("/checkout").is_some()));
+            self.done(seen);
+            if let Some(link) = self.link().filter(|link| Some(link.as_str()) != before) {
+                return link;
+            }
+            let seen = self.handle.block_on(self.visitor.reload());
+            self.done(seen);
+        }
+        panic!("the page never leads to another checkout than {before:?}")
     }
 
     /// The checkout this page leads to now, if any.
     pub(super) fn link(&self) -> Option<String> {
-        self.visitor.link("/checkout/")
+        let way = self.visitor.link("/checkout")?;
+        let host = self.visitor.at.authority()?;
+        let mut tab = Visitor::new("en");
+        self.handle.block_on(tab.open(&format!("http://{host}{way}"))).ok()?;
+        Some(tab.at.to_string()).filter(|at| at.contains("/checkout/"))
     }
 
     /// Signs in at the checkout; what its page says then.
