@@ -146,8 +146,9 @@ impl Phone {
         assert_eq!(answer.status, 303, "{act} is refused: {}", answer.text);
     }
 
-    /// Opens the live stream for the page that is open.
+    /// Opens the live stream for the page that is open, on the connection that the page came by, as browsers do.
     pub(crate) fn listen(&mut self) {
+        self.live.open = self.live.open.take().or_else(|| self.pages.open.take());
         let path = self.page.split("data-live=\"").nth(1).unwrap().split('"').next().unwrap().replace("&#38;", "&");
         let (status, _) = self.live.begin("GET", &path, "");
         assert_eq!(status, 200, "no live stream");

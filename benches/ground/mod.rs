@@ -140,20 +140,25 @@ impl Steps {
     }
 }
 
-/// Fills the books at `path` with this many ended sales. Nothing of it is safe before the file is closed.
+/// Fills the books at `path` with this many ended sales, the last of them one by one as in a shop, so that the log
+/// beside the file is as long as a shop's.
 pub(crate) fn fill(path: &Path, sales: u64) {
-    let mut store = Store::open_synchronous(path, Synchronous::Off).unwrap();
     let mut steps = Steps::new(2);
-    let mut batch = Vec::new();
-    for number in 1..=sales {
-        let (sale, attempt) = steps.ended_sale();
-        let (id, till, ticket) = (sale.id, sale.till, sale.ticket.unwrap());
-        batch.push(Record::Sale { sale: Box::new(sale), open: false });
-        batch.push(Record::Ticket { till, ticket, sale: id });
-        batch.push(Record::Attempt { sale: id, attempt: Box::new(attempt) });
-        if number % 10_000 == 0 || number == sales {
-            store.commit(Some(Wall(steps.wall)), &batch).unwrap();
-            batch.clear();
+    let quick = sales.saturating_sub(100);
+    let bulk = [(Synchronous::Off, quick, 10_000), (Synchronous::Full, sales - quick, 1)];
+    for (synchronous, sales, at_once) in bulk {
+        let mut store = Store::open_synchronous(path, synchronous).unwrap();
+        let mut batch = Vec::new();
+        for number in 1..=sales {
+            let (sale, attempt) = steps.ended_sale();
+            let (id, till, ticket) = (sale.id, sale.till, sale.ticket.unwrap());
+            batch.push(Record::Sale { sale: Box::new(sale), open: false });
+            batch.push(Record::Ticket { till, ticket, sale: id });
+            batch.push(Record::Attempt { sale: id, attempt: Box::new(attempt) });
+            if number % at_once == 0 || number == sales {
+                store.commit(Some(Wall(steps.wall)), &batch).unwrap();
+                batch.clear();
+            }
         }
     }
 }
