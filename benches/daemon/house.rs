@@ -18,6 +18,9 @@ use tokio::runtime::Runtime;
 /// Longest wait for the daemon to be ready or to end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The unit in which the kernel says processor time to programs, on every kind of machine that we are built for.
+const TICK_MS: u64 = 10;
+
 /// The daemon's program.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_tillgate");
 
@@ -92,6 +95,8 @@ pub(crate) struct Counted {
     pub(crate) disk_bytes: u64,
     pub(crate) handed_bytes: u64,
     pub(crate) switches: u64,
+    /// Time on processors.
+    pub(crate) busy: Duration,
 }
 
 impl Daemon {
@@ -102,11 +107,16 @@ impl Daemon {
 
     pub(crate) fn counted(&self) -> Counted {
         let io = self.proc("io");
+        // Fields 14 and 15, counted from behind the name in parentheses.
+        let stat = self.proc("stat");
+        let times = stat.rsplit(')').next().unwrap().split_whitespace().skip(11).take(2);
+        let ticks: u64 = times.map(|ticks| ticks.parse::<u64>().unwrap()).sum();
         let tasks = fs::read_dir(format!("/proc/{}/task", self.0.id())).unwrap();
         let status = tasks.filter_map(|task| fs::read_to_string(task.unwrap().path().join("status")).ok());
         Counted {
             disk_bytes: field(&io, "write_bytes:"),
             handed_bytes: field(&io, "wchar:"),
+            busy: Duration::from_millis(ticks * TICK_MS),
             switches: status.map(|text| field(&text, "voluntary_ctxt_switches:")).sum(),
         }
     }
