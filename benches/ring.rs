@@ -8,23 +8,17 @@
     clippy::panic
 )]
 
-use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::FileExt;
+mod ground;
+
+use ground::{Raw, Steps};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use tillgate::shop::attempt::{Attempt, AttemptState, Link};
 use tillgate::shop::effect::Record;
-use tillgate::shop::event::{Ticket, TillNumber};
-use tillgate::shop::id::{AttemptId, Ids, SaleId, SessionId};
-use tillgate::shop::money::{Amount, Currency};
-use tillgate::shop::sale::{Code, Sale, SaleState, Telling};
-use tillgate::shop::time::{BootId, Mono, Wall};
-use tillgate::store::{Books, Store, Synchronous, backup, verify};
+use tillgate::shop::event::TillNumber;
+use tillgate::shop::time::Wall;
+use tillgate::store::{Books, Store, backup, verify};
 
-/// What one commit writes at most, in bytes; raw overwrites are of this size.
-const RAW_BYTES: usize = 16 * 1024;
-/// Room that the raw file goes round in.
-const RAW_FILE_BYTES: u64 = 4 << 20;
 /// How long each of the interleaved slices takes.
 const SLICE: Duration = Duration::from_millis(100);
 /// Slices of each kind.
@@ -40,120 +34,6 @@ fn main() {
     commits_against_raw(&folder);
     many_sales(&folder);
     fs::remove_dir_all(&folder).unwrap();
-}
-
-/// Overwrites of a file of fixed size, each followed by fdatasync: the best that this disk can do.
-struct Raw {
-    file: File,
-    at: u64,
-    bytes: Vec<u8>,
-}
-
-impl Raw {
-    fn new(folder: &Path) -> Raw {
-        let file = OpenOptions::new().create(true).truncate(true).write(true).open(folder.join("raw")).unwrap();
-        // In small pieces: what is written in one piece is one unit to the page cache, and a touch writes all of it again.
-        for at in (0..RAW_FILE_BYTES).step_by(4_096) {
-            file.write_all_at(&[1; 4_096], at).unwrap();
-        }
-        file.sync_all().unwrap();
-        Raw { file, at: 0, bytes: vec![2; RAW_BYTES] }
-    }
-
-    fn write(&mut self) {
-        self.file.write_all_at(&self.bytes, self.at).unwrap();
-        self.file.sync_data().unwrap();
-        self.at = (self.at + RAW_BYTES as u64) % RAW_FILE_BYTES;
-    }
-}
-
-/// The steps of sales as the shop makes them: six commits' worth for each sale.
-struct Steps {
-    ids: Ids,
-    number: u32,
-    wall: i64,
-    waiting: Vec<Vec<Record>>,
-}
-
-impl Steps {
-    fn new(seed: u128) -> Steps {
-        Steps { ids: Ids::new(seed), number: 0, wall: 1_800_000_000_000, waiting: Vec::new() }
-    }
-
-    fn next(&mut self) -> Vec<Record> {
-        if self.waiting.is_empty() {
-            self.waiting = self.sale();
-        }
-        self.waiting.pop().unwrap()
-    }
-
-    /// The steps of one sale, last first.
-    fn sale(&mut self) -> Vec<Vec<Record>> {
-        let session = SessionId(self.ids.draw());
-        let (mut sale, mut attempt) = self.ended_sale();
-        let (paid, approved) = (attempt.state.clone(), sale.state);
-        let ended = std::mem::take(&mut sale.ended_at);
-        let ticket = sale.ticket.unwrap();
-        let row = |sale: &Sale, open| Record::Sale { sale: Box::new(sale.clone()), open };
-        let of = sale.id;
-        let try_row = |attempt: &Attempt| Record::Attempt { sale: of, attempt: Box::new(attempt.clone()) };
-        let mut steps = Vec::new();
-        sale.state = SaleState::Waiting;
-        steps.push(vec![row(&sale, true), Record::Ticket { till: sale.till, ticket, sale: sale.id }]);
-        sale.state = SaleState::Offered { session, until: Mono(60_000) };
-        steps.push(vec![row(&sale, true)]);
-        sale.state = SaleState::Paying { session, back_by: None };
-        attempt.state = AttemptState::Intent { doubt: None };
-        steps.push(vec![row(&sale, true), try_row(&attempt)]);
-        let link = Link::new("https://checkout.example/checkout/0123456789abcdef0123456789abcdef").unwrap();
-        attempt.state = AttemptState::Open { link, until: Mono(90_000), doubt: None };
-        steps.push(vec![try_row(&attempt)]);
-        attempt.state = paid;
-        sale.ended_at = ended;
-        sale.state = SaleState::Approved { attempt: attempt.id, telling: Telling::Telling };
-        steps.push(vec![try_row(&attempt), row(&sale, true)]);
-        sale.state = approved;
-        steps.push(vec![row(&sale, false)]);
-        steps.reverse();
-        steps
-    }
-
-    /// A sale that is over, and its attempt.
-    fn ended_sale(&mut self) -> (Sale, Attempt) {
-        self.number += 1;
-        self.wall += 60_000;
-        let at = Some(Wall(self.wall));
-        let id = AttemptId(self.ids.draw());
-        let sale = Sale {
-            id: SaleId(self.ids.draw()),
-            till: TillNumber::new(1 + u16::try_from(self.number % 64).unwrap()).unwrap(),
-            ticket: Some(Ticket { epoch: Some(self.number / 64_000), number: self.number }),
-            amount: Amount::from_minor(1_250, Currency::from_code("EUR").unwrap()).unwrap(),
-            code: Code::from_bits(id.0),
-            asked_at: at,
-            ended_at: at,
-            boot: BootId(7),
-            ends: Mono(120_000),
-            hears_result: true,
-            state: SaleState::Approved { attempt: id, telling: Telling::Taken },
-            attempts: Vec::new(),
-            refunds: Vec::new(),
-        };
-        let attempt = Attempt {
-            id,
-            number: 1,
-            session: SessionId(self.ids.draw()),
-            expires_in_secs: 90,
-            state: AttemptState::Paid { at, right: true },
-            version: 3,
-            tries: 0,
-            last_failure: None,
-            paid_minor: 1_250,
-            checked: true,
-            needs_person: None,
-        };
-        (sale, attempt)
-    }
 }
 
 /// Bytes that this process has had written to disks so far.
@@ -216,21 +96,7 @@ fn commits_against_raw(folder: &Path) {
 fn many_sales(folder: &Path) {
     let path = folder.join("large.db");
     let start = Instant::now();
-    let mut store = Store::open_synchronous(&path, Synchronous::Off).unwrap();
-    let mut steps = Steps::new(2);
-    let mut batch = Vec::new();
-    for number in 1..=MANY_SALES {
-        let (sale, attempt) = steps.ended_sale();
-        let (id, till, ticket) = (sale.id, sale.till, sale.ticket.unwrap());
-        batch.push(Record::Sale { sale: Box::new(sale), open: false });
-        batch.push(Record::Ticket { till, ticket, sale: id });
-        batch.push(Record::Attempt { sale: id, attempt: Box::new(attempt) });
-        if number % 10_000 == 0 {
-            store.commit(Some(Wall(steps.wall)), &batch).unwrap();
-            batch.clear();
-        }
-    }
-    drop(store);
+    ground::fill(&path, MANY_SALES);
     let ms = |start: Instant| start.elapsed().as_secs_f64() * 1e3;
     let size = fs::metadata(&path).unwrap().len() >> 20;
     println!("{:32} {:8.0} ms {size} MiB", "write 1,000,000 sales", ms(start));
