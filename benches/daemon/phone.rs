@@ -157,7 +157,9 @@ impl Phone {
 
     /// Waits for the word that the page has changed. When it came.
     pub(crate) fn changed(&mut self) -> Instant {
+        let start = Instant::now();
         loop {
+            assert!(start.elapsed() < PATIENCE, "the phone hears of no change:\n{}", self.page);
             let piece = self.live.piece().expect("the live stream ended");
             let at = Instant::now();
             if piece.starts_with("event") {
