@@ -147,9 +147,8 @@ impl Lane<'_> {
         times.to_phone.push(self.phone.changed() - asked);
         self.phone.until("/confirm\"");
         self.phone.send("confirm", "");
-        self.phone.until("/checkout/");
-        let link = self.phone.page.split("/checkout/").nth(1).unwrap();
-        let token: String = link.chars().take_while(char::is_ascii_alphanumeric).collect();
+        self.phone.until("/checkout\"");
+        let token = self.phone.checkout();
         let form = format!("action=pay&account={}&password={PASSWORD}", ACCOUNTS[0].0);
         let answer = self.checkout.ask("POST", &format!("/checkout/{token}"), &form);
         let answered = Instant::now();

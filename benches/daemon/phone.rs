@@ -132,6 +132,13 @@ impl Phone {
         }
     }
 
+    /// Follows the page's way to the checkout as far as the platform's address; its token.
+    pub(crate) fn checkout(&mut self) -> String {
+        let answer = self.pages.ask("GET", &format!("{}checkout", self.path), "");
+        assert_eq!(answer.status, 303, "no way to the checkout: {}", answer.text);
+        answer.location.unwrap().rsplit('/').next().unwrap().to_owned()
+    }
+
     /// Sends the form of this name, with what it hides and `more`.
     pub(crate) fn send(&mut self, act: &str, more: &str) {
         let action = format!("action=\"{}{act}\"", self.path);
