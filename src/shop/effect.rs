@@ -4,7 +4,7 @@ use super::attempt::{Attempt, Refund};
 use super::event::{AskKind, NoSales, Reason, Ticket, TillNumber};
 use super::id::{AttemptId, RefundId, SaleId, SessionId};
 use super::money::Amount;
-use super::sale::{Code, Sale, SaleState};
+use super::sale::{Code, Sale};
 use super::session::Session;
 use super::time::{Mono, Wall};
 
@@ -410,16 +410,7 @@ impl Finish {
     /// The result of an ended sale; `None` while it is not ended.
     pub fn of(sale: &Sale) -> Option<Finish> {
         let outcome = sale.state.outcome()?;
-        let attempt = match &sale.state {
-            SaleState::Approved { attempt, .. } => Some(*attempt),
-            SaleState::Waiting
-            | SaleState::Offered { .. }
-            | SaleState::Paying { .. }
-            | SaleState::Aborting { .. }
-            | SaleState::Declined { .. }
-            | SaleState::Cancelled { .. }
-            | SaleState::Lapsed { .. } => None,
-        };
+        let attempt = sale.winner();
         Some(Finish {
             sale: sale.id,
             ticket: sale.ticket,
