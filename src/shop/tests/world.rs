@@ -334,6 +334,10 @@ impl World {
                 call = Call::Create;
                 Err(CallError::Unknown)
             }
+            "unclosed" => {
+                call = Call::Cancel;
+                Err(CallError::Unknown)
+            }
             "notfound" => Err(CallError::NotFound),
             "down" => {
                 call = Call::Create;
