@@ -398,3 +398,14 @@ fn when_the_line_comes_back_everything_is_asked_at_once() {
     after(doubted, "line-up", "cancel 1");
     after(doubted, "+1s", "");
 }
+
+#[test]
+fn a_refund_without_an_answer_is_asked_for_again_under_its_id_and_one_accepted_is_looked_at() {
+    let begun = format!("{PAYING}; abort; +3s; take; paid");
+    after(&begun, "refund-unknown; +1s", "refund 1 12.50");
+    after(&begun, "refund-unknown; +1s; refund-unknown; +1s", "");
+    after(&begun, "refund-unknown; +1s; refund-unknown; +2s", "refund 1 12.50");
+    after(&begun, "refund-taken", "query-refund 1");
+    after(&begun, "refund-taken; refund-taken; +1s", "query-refund 1");
+    after(&begun, "refund-taken; refunded; +1s", "");
+}
