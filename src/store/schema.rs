@@ -35,6 +35,9 @@ const BULK_CACHE_PAGES: u32 = 128 * 1024;
 pub enum Synchronous {
     /// Until it is on the disk. The only mode for money.
     Full,
+    /// As `Off`, but in an order that keeps the file whole. For tests that must notice the lost commits.
+    #[doc(hidden)]
+    Normal,
     /// Until it is with the operating system: loses commits at a power cut. For measurements only.
     Off,
 }
@@ -203,6 +206,7 @@ fn settle(conn: &Connection, version: i64, synchronous: Synchronous) -> Result<(
     conn.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     match synchronous {
         Synchronous::Full => conn.pragma_update(None, "synchronous", "full")?,
+        Synchronous::Normal => conn.pragma_update(None, "synchronous", "normal")?,
         Synchronous::Off => {
             conn.pragma_update(None, "synchronous", "off")?;
             conn.pragma_update(None, "cache_size", BULK_CACHE_PAGES)?;

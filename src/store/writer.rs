@@ -225,6 +225,13 @@ impl Store {
         Ok(load::sale(&self.conn, id)?)
     }
 
+    /// Moves the log to the file after so many pages and cuts it to so many bytes, so that tests need few commits for it.
+    #[doc(hidden)]
+    pub fn keep_the_log_short(&self, pages: u32, bytes_max: u32) -> Result<(), rusqlite::Error> {
+        self.conn.pragma_update_and_check(None, "wal_autocheckpoint", pages, |_| Ok(()))?;
+        self.conn.pragma_update_and_check(None, "journal_size_limit", bytes_max, |_| Ok(()))
+    }
+
     /// How many rows the journal has.
     pub fn journal_rows(&self) -> u64 {
         self.head.seq.unsigned_abs()
