@@ -1,6 +1,7 @@
 //! Opening the file: the lock, the settings, the schema and its migrations. Touches no file that is not ours.
 
 use super::backup::{BackupError, backup_of};
+use super::disk::folder_of;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use rustix::fs::{FlockOperation, flock};
@@ -175,6 +176,24 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
     }
     conn.set_prepared_statement_cache_capacity(32);
     Ok(conn)
+}
+
+/// Puts on the disk what a start has read and will act on. After a kill that may be in the machine's memory alone; after
+/// a failed sync it stays there, whatever is synced later. So it moves from the log to the file, and the log begins anew.
+pub(super) fn make_durable(conn: &Connection, path: &Path) -> Result<(), OpenError> {
+    // A commit syncs the whole log, its name too; this one says what is so already.
+    let commit = format!("BEGIN IMMEDIATE; PRAGMA user_version = {}; COMMIT", MIGRATIONS.len());
+    let moved = conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+    match moved.and_then(|()| conn.execute_batch(&commit)) {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
+            // Open sales finish on the reserve, which is not given up yet: a sync needs no room.
+            let _ = conn.execute_batch("ROLLBACK");
+            let log = beside(path, "-wal");
+            [path, &log, folder_of(path)].into_iter().try_for_each(|path| File::open(path)?.sync_all())
+        }
+        done => done.map_err(io::Error::other),
+    }
+    .map_err(|source| OpenError::Unusable { path: path.to_owned(), source })
 }
 
 fn known(migrations: usize) -> i64 {

@@ -4,7 +4,7 @@ use super::cells::ReadError;
 use super::journal::{Entry, FIRST, Hash, chain};
 use super::load::{self, Loaded};
 use super::row::{ATTEMPTS, REFUNDS, Row, SALES, SESSIONS, TICKETS, Table};
-use super::schema::{MIGRATIONS, OpenError, Synchronous, lock, open_writer};
+use super::schema::{MIGRATIONS, OpenError, Synchronous, lock, make_durable, open_writer};
 use super::verify::check_at_start;
 use crate::shop::effect::Record;
 use crate::shop::event::{Ticket, TillNumber};
@@ -110,6 +110,7 @@ impl Store {
         let lock = lock(path)?;
         let conn = open_writer(path, MIGRATIONS, synchronous)?;
         let head = check_at_start(&conn, path)?;
+        make_durable(&conn, path)?;
         let upserts = [&SALES, &ATTEMPTS, &REFUNDS, &TICKETS, &SESSIONS].map(|table| (table, upsert(table)));
         Ok(Store { conn, head, upserts, _lock: lock })
     }

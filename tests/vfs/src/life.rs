@@ -200,6 +200,6 @@ pub fn read_and_copied(history: &History) -> Life {
 /// What follows a cut: the store starts on what was left, goes on for a few batches, and stops.
 pub fn after(history: &History, name: String, found: &Moment) -> Result<Life, String> {
     let mut scene = Scene::set(history, found, Manner::Right);
-    scene.open().and_then(|()| scene.commit(3)).map_err(|what| format!("{name}: {what}"))?;
+    scene.open().and_then(|()| scene.commit(1)).map_err(|what| format!("{name}: {what}"))?;
     Ok(scene.end(name, found))
 }

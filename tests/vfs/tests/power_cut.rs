@@ -3,9 +3,12 @@
 
 use std::path::Path;
 use tillgate_vfs::campaign::{Campaign, Tally};
+use tillgate_vfs::dice::Dice;
+use tillgate_vfs::disk::Disk;
 use tillgate_vfs::history::History;
 use tillgate_vfs::judge::Folder;
 use tillgate_vfs::life::*;
+use tillgate_vfs::states::state;
 
 const BATCHES: usize = 36;
 
@@ -52,6 +55,47 @@ fn nothing_acknowledged_is_missing_after_any_power_cut() {
     let history = history();
     let lives = [made_and_used(&history, Manner::Right), stopped_and_started(&history), read_and_copied(&history)];
     right(&run("nothing_acknowledged_is_missing_after_any_power_cut", &history, &lives, dose() / 2));
+}
+
+/// Moments of a life at which a second one begins: all of the making of the store, and some of what follows.
+fn second_starts(life: &Life, count: usize) -> Vec<(usize, Moment)> {
+    let mut all = Vec::new();
+    life.each_moment(|cut, moment| {
+        if moment.disk.unsure() {
+            all.push((cut, moment.clone()));
+        }
+    });
+    let step = all.len().div_ceil(count).max(1);
+    all.into_iter().enumerate().filter(|(at, _)| *at < 40 || at % step == 0).map(|(_, found)| found).collect()
+}
+
+#[test]
+fn a_power_cut_after_a_kill_takes_nothing_that_the_second_start_showed() {
+    let history = history();
+    let mut lives = Vec::new();
+    for first in [made_and_used(&history, Manner::Right), read_and_copied(&history)] {
+        for (cut, found) in second_starts(&first, 60) {
+            let name = format!("{}, killed after operation {cut}", first.name);
+            lives.push(after(&history, name, &found).expect("what a kill leaves opens"));
+        }
+    }
+    right(&run("a_power_cut_after_a_kill_takes_nothing_that_the_second_start_showed", &history, &lives, dose() / 5));
+}
+
+#[test]
+fn a_power_cut_after_a_power_cut_takes_nothing_that_the_second_start_showed() {
+    let history = history();
+    let mut lives = Vec::new();
+    for first in [made_and_used(&history, Manner::Right), stopped_and_started(&history)] {
+        for (cut, found) in second_starts(&first, 60) {
+            let mut dice = Dice::new(&[cut as u64]);
+            let left = state(&found.disk, usize::MAX, &mut dice);
+            let name = format!("{}, power cut after operation {cut} ({})", first.name, left.kept);
+            let found = Moment { disk: Disk::of(left.files), ..found };
+            lives.push(after(&history, name, &found).expect("what a power cut leaves opens"));
+        }
+    }
+    right(&run("a_power_cut_after_a_power_cut_takes_nothing_that_the_second_start_showed", &history, &lives, dose() / 5));
 }
 
 #[test]
