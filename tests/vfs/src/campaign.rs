@@ -5,7 +5,7 @@ use crate::disk::Files;
 use crate::history::History;
 use crate::judge::{Folder, judge, junk};
 use crate::life::{Life, Moment};
-use crate::states::{plain_states, state};
+use crate::states::{plain_states, possible_states, state};
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -90,11 +90,7 @@ impl Campaign<'_> {
     /// boundary once.
     pub fn run(&self, dose: usize) -> Tally {
         let began = Instant::now();
-        let mut unsure = 0;
-        for life in self.lives {
-            life.each_moment(|_, moment| unsure += usize::from(moment.disk.unsure()));
-        }
-        let each = dose.div_ceil(unsure.max(1));
+        let each = self.share_of(dose);
         let known = Known::default();
         let tally = Mutex::new(Tally::default());
         let next = AtomicUsize::new(0);
@@ -120,12 +116,31 @@ impl Campaign<'_> {
         tally
     }
 
+    /// How many states each boundary gets at most, so that together they are about the dose: where few disks are
+    /// possible, few are made.
+    fn share_of(&self, dose: usize) -> usize {
+        let mut possible = Vec::new();
+        for life in self.lives {
+            life.each_moment(|_, moment| possible.push(possible_states(&moment.disk)));
+        }
+        possible.sort_unstable();
+        let (mut left, mut each) = (dose, 1);
+        for (at, possible_here) in possible.iter().enumerate() {
+            each = left / (possible.len() - at);
+            if *possible_here > each {
+                break;
+            }
+            left -= possible_here;
+        }
+        each.max(1)
+    }
+
     fn share(&self, life: usize, share: usize, each: usize, folder: &Folder, known: &Known, tally: &Mutex<Tally>) {
         self.lives[life].each_moment(|cut, moment| {
             if cut % 16 != share {
                 return;
             }
-            let states = if moment.disk.unsure() { each.max(plain_states(&moment.disk)) } else { 1 };
+            let states = possible_states(&moment.disk).min(each.max(plain_states(&moment.disk)));
             let mut distinct = 0;
             for number in 0..states {
                 let at = (life, cut, number);

@@ -49,6 +49,8 @@ pub enum Op {
     Truncate(Inode, usize),
     /// All that was written to a file is on the disk.
     Sync(Inode),
+    /// The disk said that it could not: what was written since is seen, but no later sync will bring it to the disk.
+    SyncFailed(Inode),
     /// The name is gone.
     Delete(Name),
     /// The names are on the disk.
@@ -59,7 +61,18 @@ pub enum Op {
     Acknowledged(usize),
 }
 
-/// A change of a file that is not yet synced.
+/// Whether a change is on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Not before the next sync.
+    Open,
+    /// Nobody knows, and a later sync does not change that.
+    Doomed,
+    /// Surely; it is kept apart only because one before it is doomed.
+    Sure,
+}
+
+/// What is done to a file.
 #[derive(Clone, Debug)]
 pub enum Change {
     /// Bytes written at an offset.
@@ -74,7 +87,7 @@ pub struct File {
     /// What surely is there.
     pub durable: Arc<Vec<u8>>,
     /// What may be there as well, oldest first.
-    pub pending: Vec<Change>,
+    pub pending: Vec<(Change, Fate)>,
 }
 
 /// All files of a store, with what a power cut may leave of them.
@@ -129,15 +142,11 @@ impl Disk {
                 self.renamed.push((*name, Some(*inode)));
             }
             Op::Write(inode, at, bytes) => {
-                self.file(*inode).pending.push(Change::Write(*at, bytes.clone()));
+                self.file(*inode).pending.push((Change::Write(*at, bytes.clone()), Fate::Open));
             }
-            Op::Truncate(inode, size) => self.file(*inode).pending.push(Change::Truncate(*size)),
-            Op::Sync(inode) => {
-                let file = self.file(*inode);
-                if !file.pending.is_empty() {
-                    *file = File { durable: Arc::new(file.seen()), pending: Vec::new() };
-                }
-            }
+            Op::Truncate(inode, size) => self.file(*inode).pending.push((Change::Truncate(*size), Fate::Open)),
+            Op::Sync(inode) => self.file(*inode).sync(),
+            Op::SyncFailed(inode) => self.file(*inode).settle(Fate::Doomed),
             Op::Delete(name) => self.renamed.push((*name, None)),
             Op::SyncNames => {
                 self.names = self.seen_names();
@@ -158,10 +167,24 @@ impl File {
     /// The file as a process sees it.
     pub fn seen(&self) -> Vec<u8> {
         let mut bytes = self.durable.to_vec();
-        for change in &self.pending {
+        for (change, _) in &self.pending {
             apply(&mut bytes, change);
         }
         bytes
+    }
+
+    fn sync(&mut self) {
+        self.settle(Fate::Sure);
+        let sure = self.pending.iter().take_while(|(_, fate)| *fate == Fate::Sure).count();
+        if sure > 0 {
+            let mut bytes = self.durable.to_vec();
+            self.pending.drain(..sure).for_each(|(change, _)| apply(&mut bytes, &change));
+            self.durable = Arc::new(bytes);
+        }
+    }
+
+    fn settle(&mut self, fate: Fate) {
+        self.pending.iter_mut().filter(|(_, now)| *now == Fate::Open).for_each(|(_, now)| *now = fate);
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Life {
     pub start: Moment,
     /// What was done.
     pub ops: Vec<Op>,
+    /// The first boundary that is looked at.
+    pub from: usize,
 }
 
 /// What a power cut finds at one moment.
@@ -36,7 +38,8 @@ impl Moment {
         match op {
             Op::Begun(batches) => self.begun = self.begun.max(*batches),
             Op::Acknowledged(batches) => self.acknowledged = self.acknowledged.max(*batches),
-            Op::Create(..) | Op::Write(..) | Op::Truncate(..) | Op::Sync(_) | Op::Delete(_) | Op::SyncNames => {}
+            Op::Create(..) | Op::Write(..) | Op::Truncate(..) | Op::Delete(_) => {}
+            Op::Sync(_) | Op::SyncFailed(_) | Op::SyncNames => {}
         }
         self.disk.step(op);
     }
@@ -46,10 +49,12 @@ impl Life {
     /// Every boundary between two operations, and what a power cut finds there.
     pub fn each_moment(&self, mut see: impl FnMut(usize, &Moment)) {
         let mut moment = self.start.clone();
-        see(0, &moment);
+        if self.from == 0 {
+            see(0, &moment);
+        }
         for (at, op) in self.ops.iter().enumerate() {
             moment.step(op);
-            if !matches!(op, Op::Begun(_) | Op::Acknowledged(_)) {
+            if at + 1 >= self.from && !matches!(op, Op::Begun(_) | Op::Acknowledged(_)) {
                 see(at + 1, &moment);
             }
         }
@@ -149,7 +154,14 @@ impl<'a> Scene<'a> {
     /// The life until now.
     pub fn end(mut self, name: impl Into<String>, start: &Moment) -> Life {
         self.stop();
-        Life { name: name.into(), start: start.clone(), ops: self.recorder.clone().end() }
+        Life { name: name.into(), start: start.clone(), ops: self.recorder.clone().end(), from: 0 }
+    }
+}
+
+impl Drop for Scene<'_> {
+    fn drop(&mut self) {
+        self.stop();
+        self.recorder.clone().end();
     }
 }
 

@@ -151,6 +151,7 @@ unsafe extern "C" fn x_truncate(file: *mut sqlite3_file, size: i64) -> c_int {
 unsafe extern "C" fn x_sync(file: *mut sqlite3_file, flags: c_int) -> c_int {
     let Some(handle) = handle(file) else { return SQLITE_ERROR };
     if let Some(code) = handle.recorder.fault(Deed::Sync) {
+        handle.recorder.note(Op::SyncFailed(handle.inode));
         return code;
     }
     if handle.recorder.lies() {
