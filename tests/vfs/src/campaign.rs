@@ -2,14 +2,16 @@
 
 use crate::dice::Dice;
 use crate::disk::Files;
+use crate::dose::Dose;
 use crate::history::History;
-use crate::judge::{Folder, judge, junk};
+use crate::judge::{Extra, Folder, judge, junk};
 use crate::life::{Life, Moment};
-use crate::states::{plain_states, possible_states, state};
+use crate::states::{plain_states, state, weight};
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -17,20 +19,20 @@ use std::time::{Duration, Instant};
 /// So many failures are told in full.
 const TOLD_MAX: usize = 5;
 
-/// One in so many states goes on for a batch and is judged again.
-const GOES_ON: u64 = 8;
+/// One in so many stores goes on for a batch and is judged again; one in so many is read before it is started.
+const MORE_THAN_A_START: u64 = 8;
 
 /// A disk on which the store was not right.
 #[derive(Debug)]
 pub struct Wrong {
     /// Which life, which boundary, which state of it.
-    pub at: (usize, usize, usize),
+    pub at: [usize; 3],
     /// What was not right.
     pub what: String,
     /// What the disk had kept.
     pub kept: String,
-    /// Where its files are now.
-    pub files: PathBuf,
+    /// Its files.
+    pub files: Files,
     /// Whether the store was whole but lacked acknowledged batches.
     pub only_lost: bool,
 }
@@ -54,6 +56,15 @@ pub struct Tally {
     pub took: Duration,
 }
 
+impl Tally {
+    fn count(&mut self, wrong: Wrong) {
+        *(if wrong.only_lost { &mut self.lost } else { &mut self.broken }) += 1;
+        if self.told.len() < TOLD_MAX {
+            self.told.push(wrong);
+        }
+    }
+}
+
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let per_second = self.states as f64 / self.took.as_secs_f64().max(0.001);
@@ -73,24 +84,42 @@ impl fmt::Display for Tally {
 /// The lives, what they wrote, and how they are cut.
 #[derive(Debug)]
 pub struct Campaign<'a> {
+    /// The name of the test.
+    pub test: &'a str,
     /// What the lives wrote.
     pub history: &'a History,
     /// The lives.
     pub lives: &'a [Life],
-    /// From which the states are drawn.
-    pub seed: u64,
+    /// How much was asked for.
+    pub dose: Dose,
     /// Where failed states are kept.
-    pub keep: PathBuf,
+    pub keep: &'a Path,
 }
 
 type Known = Mutex<HashMap<u64, Result<usize, String>>>;
 
 impl Campaign<'_> {
-    /// Judges about so many states, spread over all boundaries at which more than one disk can be left; every other
-    /// boundary once.
-    pub fn run(&self, dose: usize) -> Tally {
+    /// Judges about so many states, each boundary at least once; the more can be left there, the more often. Or the one
+    /// state that is to be seen again. Prints what came of it.
+    pub fn run(&self, states: usize) -> Tally {
+        let tally = match self.dose.repeat {
+            None => self.judge_all(states),
+            Some(at) => self.judge_again(at),
+        };
+        println!("{}: seed {}, {} lives, {tally}", self.test, self.dose.seed, self.lives.len());
+        for wrong in &tally.told {
+            println!("{}", self.story(wrong));
+        }
+        tally
+    }
+
+    fn judge_all(&self, states: usize) -> Tally {
         let began = Instant::now();
-        let each = self.share_of(dose);
+        let mut weights = 0;
+        for life in self.lives {
+            life.each_moment(|_, moment| weights += weight(&moment.disk));
+        }
+        let each = states as f64 / weights.max(1) as f64;
         let known = Known::default();
         let tally = Mutex::new(Tally::default());
         let next = AtomicUsize::new(0);
@@ -116,41 +145,22 @@ impl Campaign<'_> {
         tally
     }
 
-    /// How many states each boundary gets at most, so that together they are about the dose: where few disks are
-    /// possible, few are made.
-    fn share_of(&self, dose: usize) -> usize {
-        let mut possible = Vec::new();
-        for life in self.lives {
-            life.each_moment(|_, moment| possible.push(possible_states(&moment.disk)));
-        }
-        possible.sort_unstable();
-        let (mut left, mut each) = (dose, 1);
-        for (at, possible_here) in possible.iter().enumerate() {
-            each = left / (possible.len() - at);
-            if *possible_here > each {
-                break;
-            }
-            left -= possible_here;
-        }
-        each.max(1)
-    }
-
-    fn share(&self, life: usize, share: usize, each: usize, folder: &Folder, known: &Known, tally: &Mutex<Tally>) {
+    fn share(&self, life: usize, share: usize, each: f64, folder: &Folder, known: &Known, tally: &Mutex<Tally>) {
         self.lives[life].each_moment(|cut, moment| {
             if cut % 16 != share {
                 return;
             }
-            let states = possible_states(&moment.disk).min(each.max(plain_states(&moment.disk)));
+            let plain = plain_states(&moment.disk);
+            let states = ((weight(&moment.disk) as f64 * each) as usize).max(1);
+            let states = if moment.disk.unsure() { states } else { 1 };
+            // With few states for a boundary, they begin at another of the plain ones each time.
+            let first = if states < plain { Dice::new(&[self.dose.seed, cut as u64]).below(plain) } else { 0 };
             let mut distinct = 0;
-            for number in 0..states {
-                let at = (life, cut, number);
+            for number in first..first + states {
+                let at = [life, cut, number];
                 let wrong = self.one(at, moment, folder, known, &mut distinct);
                 if let Some(wrong) = wrong {
-                    let mut tally = tally.lock().expect("no thread dies");
-                    *(if wrong.only_lost { &mut tally.lost } else { &mut tally.broken }) += 1;
-                    if tally.told.len() < TOLD_MAX {
-                        tally.told.push(wrong);
-                    }
+                    tally.lock().expect("no thread dies").count(wrong);
                 }
             }
             let mut tally = tally.lock().expect("no thread dies");
@@ -160,28 +170,35 @@ impl Campaign<'_> {
         });
     }
 
-    /// Judges one state again, as a failure named it.
-    pub fn repeat(&self, at: (usize, usize, usize)) -> Option<Wrong> {
-        let moment = self.lives[at.0].moment(at.1);
-        self.one(at, &moment, &Folder::new(), &Known::default(), &mut 0)
+    fn judge_again(&self, at: [usize; 3]) -> Tally {
+        let moment = self.lives[at[0]].moment(at[1]);
+        let mut tally = Tally { boundaries: 1, states: 1, ..Tally::default() };
+        let wrong = self.one(at, &moment, &Folder::new(), &Known::default(), &mut tally.distinct);
+        wrong.into_iter().for_each(|wrong| tally.count(wrong));
+        tally
     }
 
     fn one(
         &self,
-        at: (usize, usize, usize),
+        at: [usize; 3],
         moment: &Moment,
         folder: &Folder,
         known: &Known,
         distinct: &mut usize,
     ) -> Option<Wrong> {
-        let mut dice = Dice::new(&[self.seed, at.0 as u64, at.1 as u64, at.2 as u64]);
-        let left = state(&moment.disk, at.2, &mut dice);
+        let mut dice = Dice::new(&[self.dose.seed, at[0] as u64, at[1] as u64, at[2] as u64]);
+        let left = state(&moment.disk, at[2], &mut dice);
         let name = name_of(&left.files);
         let found = known.lock().expect("no thread dies").get(&name).cloned();
         let found = found.unwrap_or_else(|| {
             *distinct += 1;
             folder.put(&left.files, junk(&mut dice).as_deref());
-            let found = judge(self.history, &folder.db(), name.is_multiple_of(GOES_ON));
+            let extra = match name % MORE_THAN_A_START {
+                0 => Extra::GoesOn,
+                1 => Extra::ReaderFirst,
+                _ => Extra::None,
+            };
+            let found = judge(self.history, &folder.db(), extra);
             known.lock().expect("no thread dies").insert(name, found.clone());
             found
         });
@@ -195,23 +212,25 @@ impl Campaign<'_> {
             Ok(_) => return None,
             Err(what) => (what, false),
         };
-        let files = self.keep.join(format!("{}-{}-{}", at.0, at.1, at.2));
-        keep(&files, &left.files);
-        Some(Wrong { at, what, kept: left.kept, files, only_lost })
+        Some(Wrong { at, what, kept: left.kept, files: left.files, only_lost })
     }
 
-    /// What went wrong, for people; and how to see it again. `test` is the test's name.
-    pub fn story(&self, wrong: &Wrong, test: &str) -> String {
-        let (life, cut, number) = wrong.at;
+    /// What went wrong, for people; and how to see it again.
+    fn story(&self, wrong: &Wrong) -> String {
+        let [life, cut, number] = wrong.at;
+        let folder = self.keep.join(self.test).join(format!("{life}-{cut}-{number}"));
+        let kept_there = keep(&folder, &wrong.files).map_or_else(|e| e.to_string(), |()| folder.display().to_string());
         format!(
-            "{}: power cut after operation {cut} of {}, state {number}: {}\n  kept: {}\n  files: {}\n  again: \
-             TILLGATE_CRASH_SEED={} TILLGATE_CRASH_REPEAT={life}/{cut}/{number} cargo test -p tillgate-vfs {test}",
+            "{}: power cut after operation {cut} of {}, state {number}: {}\n  on the disk: {}\n  files: {kept_there}\n  \
+             again: TILLGATE_CRASH_STATES={} TILLGATE_CRASH_SEED={} TILLGATE_CRASH_REPEAT={life}/{cut}/{number} cargo \
+             test -p tillgate-vfs {} -- --nocapture",
             self.lives[life].name,
             self.lives[life].ops.len(),
             wrong.what,
             wrong.kept,
-            wrong.files.display(),
-            self.seed
+            self.dose.states,
+            self.dose.seed,
+            self.test
         )
     }
 }
@@ -222,11 +241,10 @@ fn name_of(files: &Files) -> u64 {
     hash.finish()
 }
 
-fn keep(folder: &Path, files: &Files) {
-    // A control fails thousands of times: what cannot be kept is still counted and told.
-    if std::fs::create_dir_all(folder).is_ok() {
-        for (name, bytes) in files {
-            let _ = std::fs::write(folder.join(format!("tillgate.db{}", name.suffix())), bytes);
-        }
+fn keep(folder: &Path, files: &Files) -> io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    for (name, bytes) in files {
+        std::fs::write(folder.join(format!("tillgate.db{}", name.suffix())), bytes)?;
     }
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! What a shop writes on a small day, batch by batch, and what the store holds after each. Always the same.
+//! What a shop writes on a small day, batch by batch, and what the store holds after each. The same each time for a seed.
 
 use crate::dice::Dice;
 use rusqlite::{Connection, OpenFlags};
@@ -42,9 +42,9 @@ pub struct History {
 }
 
 impl History {
-    /// A history of so many batches, played once on a store at `path` to see what it holds after each.
-    pub fn new(batches: usize, path: &Path) -> History {
-        let batches = batches_of(batches);
+    /// The history of a seed, of so many batches, played once on a store at `path` to see what it holds after each.
+    pub fn new(seed: u64, batches: usize, path: &Path) -> History {
+        let batches = batches_of(seed, batches);
         let mut store = Store::open_synchronous(path, Synchronous::Off).expect("a new store opens");
         let mut holds = vec![holds(path)];
         for batch in &batches {
@@ -104,9 +104,9 @@ fn tables(conn: &Connection) -> Result<u64, rusqlite::Error> {
 }
 
 /// Four tills at which sales follow one another; each batch takes the next steps of some.
-fn batches_of(count: usize) -> Vec<Vec<Record>> {
-    let mut ids = Ids::new(7);
-    let mut dice = Dice::new(&[count as u64]);
+fn batches_of(seed: u64, count: usize) -> Vec<Vec<Record>> {
+    let mut ids = Ids::new(u128::from(seed));
+    let mut dice = Dice::new(&[seed]);
     let mut tills: Vec<std::vec::IntoIter<Vec<Record>>> = (0..4).map(|_| Vec::new().into_iter()).collect();
     let mut sales = 0;
     let mut batches = Vec::new();

@@ -6,7 +6,7 @@ use crate::history::{History, WALL, look};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use tillgate::store::Store;
+use tillgate::store::{Books, Store};
 
 /// A folder of its own, gone when dropped: in memory where there is such a place, for speed.
 #[derive(Debug)]
@@ -63,15 +63,31 @@ impl Drop for Folder {
     }
 }
 
-/// Opens the store as the daemon does, checks all of it, and says how many batches of the history it holds. With
-/// `goes_on`, writes the next batch as well and checks again.
-pub fn judge(history: &History, db: &Path, goes_on: bool) -> Result<usize, String> {
+/// What a judged store goes through besides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extra {
+    /// Nothing.
+    None,
+    /// It writes the next batch, and is checked again.
+    GoesOn,
+    /// Somebody looks into the books before the store is started.
+    ReaderFirst,
+}
+
+/// Opens the store as the daemon does, checks all of it, and says how many batches of the history it holds.
+pub fn judge(history: &History, db: &Path, extra: Extra) -> Result<usize, String> {
+    if extra == Extra::ReaderFirst && db.exists() {
+        // Whoever cannot write may be told to start the store first; what is read must not change what is there.
+        if let Ok(books) = Books::open_read_only(db) {
+            books.counts().map_err(|e| format!("opens for a reader, but cannot be read: {e}"))?;
+        }
+    }
     let mut store = Store::open(db).map_err(|e| format!("does not open: {e}: {:?}", std::error::Error::source(&e)))?;
     let batch = held(history, db)?;
     if store.journal_rows() != history.holds[batch].rows {
         return Err(format!("opened with {} rows, has {}", store.journal_rows(), history.holds[batch].rows));
     }
-    if let Some(next) = history.batches.get(batch).filter(|_| goes_on) {
+    if let Some(next) = history.batches.get(batch).filter(|_| extra == Extra::GoesOn) {
         store.commit(WALL, next).map_err(|e| format!("does not go on: {e}: {:?}", std::error::Error::source(&e)))?;
         if held(history, db)? != batch + 1 {
             return Err("went on, but does not hold it".to_owned());

@@ -4,6 +4,7 @@
 pub mod campaign;
 pub mod dice;
 pub mod disk;
+pub mod dose;
 pub mod history;
 pub mod judge;
 pub mod life;
