@@ -37,7 +37,7 @@ pub struct Outs {
 /// Why the loop ended other than by being told to. The store is right in every case; the process must end.
 #[derive(Debug)]
 pub enum Stopped {
-    /// A commit failed: nothing of it is on disk and nothing of it went out.
+    /// A commit failed: none or all of it is on disk, and nothing of it went out.
     Commit(CommitError),
     /// An ended sale could not be read.
     LookUp(LookUpError),

@@ -37,7 +37,6 @@ pub enum Synchronous {
     /// Until it is on the disk. The only mode for money.
     Full,
     /// As `Off`, but in an order that keeps the file whole. For tests that must notice the lost commits.
-    #[doc(hidden)]
     Normal,
     /// Until it is with the operating system: loses commits at a power cut. For measurements only.
     Off,

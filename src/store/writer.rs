@@ -16,7 +16,8 @@ use std::fmt;
 use std::fs::File;
 use std::path::Path;
 
-/// Why a batch is not on disk. Nothing of it is; the process must end (what is on disk is right).
+/// Why a batch is not on disk. Nothing of it is, or, where the disk failed at the very end, all of it may be: the process
+/// must end, and the next start reads which (what is on disk is right).
 #[derive(Debug)]
 pub enum CommitError {
     /// No room on the disk.
@@ -116,7 +117,8 @@ impl Store {
     }
 
     /// Writes the records of any number of steps in one transaction: each row, and its copy in the journal, dated
-    /// `wall`. On return all of it is on disk; on error none of it. No records: nothing happens.
+    /// `wall`. On return all of it is on disk; on error see [`CommitError`]. No records: nothing
+    /// happens.
     ///
     /// A sale's till, amount and `asked_at` never change, nor an attempt's sale and number, nor a refund's payment
     /// and amount: a record that says otherwise is an error.

@@ -57,7 +57,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    fn count(&mut self, wrong: Wrong) {
+    fn add(&mut self, wrong: Wrong) {
         *(if wrong.only_lost { &mut self.lost } else { &mut self.broken }) += 1;
         if self.told.len() < TOLD_MAX {
             self.told.push(wrong);
@@ -101,16 +101,23 @@ type Known = Mutex<HashMap<u64, Result<usize, String>>>;
 impl Campaign<'_> {
     /// Judges about so many states, each boundary at least once; the more can be left there, the more often. Or the one
     /// state that is to be seen again. Prints what came of it.
-    pub fn run(&self, states: usize) -> Tally {
+    pub fn count(&self, states: usize) -> Tally {
         let tally = match self.dose.repeat {
             None => self.judge_all(states),
             Some(at) => self.judge_again(at),
         };
-        println!("{}: seed {}, {} lives, {tally}", self.test, self.dose.seed, self.lives.len());
+        let first = self.lives.first().map_or("", |life| &life.name);
+        println!("{} ({first} ..): seed {}, {} lives, {tally}", self.test, self.dose.seed, self.lives.len());
+        tally
+    }
+
+    /// As [`Campaign::count`]; a store that is not right ends the test, with how to see it again.
+    pub fn all_right(&self, states: usize) {
+        let tally = self.count(states);
         for wrong in &tally.told {
             println!("{}", self.story(wrong));
         }
-        tally
+        assert_eq!((tally.lost, tally.broken), (0, 0), "stores that lost something, and broken ones: see above");
     }
 
     fn judge_all(&self, states: usize) -> Tally {
@@ -160,7 +167,7 @@ impl Campaign<'_> {
                 let at = [life, cut, number];
                 let wrong = self.one(at, moment, folder, known, &mut distinct);
                 if let Some(wrong) = wrong {
-                    tally.lock().expect("no thread dies").count(wrong);
+                    tally.lock().expect("no thread dies").add(wrong);
                 }
             }
             let mut tally = tally.lock().expect("no thread dies");
@@ -174,7 +181,7 @@ impl Campaign<'_> {
         let moment = self.lives[at[0]].moment(at[1]);
         let mut tally = Tally { boundaries: 1, states: 1, ..Tally::default() };
         let wrong = self.one(at, &moment, &Folder::new(), &Known::default(), &mut tally.distinct);
-        wrong.into_iter().for_each(|wrong| tally.count(wrong));
+        wrong.into_iter().for_each(|wrong| tally.add(wrong));
         tally
     }
 

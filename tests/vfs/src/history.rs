@@ -144,35 +144,9 @@ fn steps_of_a_sale(ids: &mut Ids, till: u16, nth: u32) -> Vec<Vec<Record>> {
     let ticket = Ticket { epoch: Some(3), number: nth };
     let currency = Currency::from_code("EUR").expect("a currency");
     let amount = Amount::from_minor(1_000 + u64::from(nth), currency).expect("an amount");
-    let id = SaleId(ids.draw());
-    let mut sale = Sale {
-        id,
-        till,
-        ticket: Some(ticket),
-        amount,
-        code: Code::from_bits(id.0),
-        asked_at: WALL,
-        ended_at: None,
-        boot,
-        ends: Mono(120_000),
-        hears_result: true,
-        state: SaleState::Waiting,
-        attempts: Vec::new(),
-        refunds: Vec::new(),
-    };
-    let mut attempt = Attempt {
-        id: AttemptId(ids.draw()),
-        number: 1,
-        session,
-        expires_in_secs: 90,
-        state: AttemptState::Intent { doubt: None },
-        version: 0,
-        tries: 0,
-        last_failure: None,
-        paid_minor: 0,
-        checked: false,
-        needs_person: None,
-    };
+    let mut sale = waiting(SaleId(ids.draw()), till, ticket, amount);
+    let id = sale.id;
+    let mut attempt = intent(AttemptId(ids.draw()), session);
     let of_sale = |sale: &Sale, open| Record::Sale { sale: Box::new(sale.clone()), open };
     let of_attempt = |attempt: &Attempt| Record::Attempt { sale: id, attempt: Box::new(attempt.clone()) };
     let mut steps = vec![vec![Record::Session(visit.clone())]];
@@ -194,15 +168,7 @@ fn steps_of_a_sale(ids: &mut Ids, till: u16, nth: u32) -> Vec<Vec<Record>> {
     sale.state = SaleState::Approved { attempt: attempt.id, telling: Telling::Taken };
     steps.push(vec![of_sale(&sale, nth.is_multiple_of(3)), Record::Cursor(format!("page {nth}"))]);
     if nth.is_multiple_of(3) {
-        let why = RefundWhy::Staff;
-        let mut refund = Refund {
-            id: RefundId(ids.draw()),
-            attempt: attempt.id,
-            amount,
-            why,
-            state: RefundState::Intent { doubt: None },
-            needs_person: None,
-        };
+        let mut refund = staff_refund(RefundId(ids.draw()), attempt.id, amount);
         steps.push(vec![
             Record::Refund { sale: id, refund: refund.clone() },
             Record::Alarm(Alarm::Unheard { sale: id }),
@@ -213,4 +179,43 @@ fn steps_of_a_sale(ids: &mut Ids, till: u16, nth: u32) -> Vec<Vec<Record>> {
     attempt.checked = true;
     steps.push(vec![of_attempt(&attempt), Record::SessionEnded(session)]);
     steps
+}
+
+fn waiting(id: SaleId, till: TillNumber, ticket: Ticket, amount: Amount) -> Sale {
+    Sale {
+        id,
+        till,
+        ticket: Some(ticket),
+        amount,
+        code: Code::from_bits(id.0),
+        asked_at: WALL,
+        ended_at: None,
+        boot: BootId(77),
+        ends: Mono(120_000),
+        hears_result: true,
+        state: SaleState::Waiting,
+        attempts: Vec::new(),
+        refunds: Vec::new(),
+    }
+}
+
+fn intent(id: AttemptId, session: SessionId) -> Attempt {
+    Attempt {
+        id,
+        number: 1,
+        session,
+        expires_in_secs: 90,
+        state: AttemptState::Intent { doubt: None },
+        version: 0,
+        tries: 0,
+        last_failure: None,
+        paid_minor: 0,
+        checked: false,
+        needs_person: None,
+    }
+}
+
+fn staff_refund(id: RefundId, attempt: AttemptId, amount: Amount) -> Refund {
+    let state = RefundState::Intent { doubt: None };
+    Refund { id, attempt, amount, why: RefundWhy::Staff, state, needs_person: None }
 }

@@ -170,7 +170,7 @@ pub fn made_and_used(history: &History, manner: Manner) -> Life {
     let start = Moment::default();
     let mut scene = Scene::set(history, &start, manner);
     scene.open().expect("a new store opens");
-    scene.commit(usize::MAX.min(history.batches.len())).expect("commits");
+    scene.commit(history.batches.len()).expect("commits");
     scene.end(format!("day, {manner:?}"), &start)
 }
 

@@ -71,8 +71,10 @@ unsafe extern "C" fn x_open(
     }
     // SAFETY: not null, and SQLite's names end with a zero and live as long as the file.
     let Some((recorder, name)) = recorder::of_path(&path_of(unsafe { CStr::from_ptr(path) })) else { return done };
-    // SAFETY: opening went well, so `file` is valid and its methods are set; SQLite's tables of methods are constants.
-    let real: &'static sqlite3_io_methods = unsafe { &*(*file).pMethods };
+    // SAFETY: opening went well, so `file` is valid.
+    let methods = unsafe { (*file).pMethods };
+    // SAFETY: of an open file they are set; SQLite's tables of methods are constants.
+    let real: &'static sqlite3_io_methods = unsafe { &*methods };
     let names_unsynced = name != Name::Db && flags & SQLITE_OPEN_CREATE != 0;
     let inode = recorder.opened(name);
     files().insert(file.addr(), Handle { recorder, inode, real, names_unsynced });

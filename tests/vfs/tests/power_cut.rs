@@ -2,7 +2,7 @@
 #![allow(missing_docs)]
 
 use std::path::Path;
-use tillgate_vfs::campaign::{Campaign, Tally};
+use tillgate_vfs::campaign::Campaign;
 use tillgate_vfs::dice::Dice;
 use tillgate_vfs::disk::Disk;
 use tillgate_vfs::dose::Dose;
@@ -17,20 +17,17 @@ fn history() -> History {
     History::new(Dose::asked().seed, BATCHES, &Folder::new().db())
 }
 
-fn run(test: &str, history: &History, lives: &[Life], states: usize) -> Tally {
+fn campaign<'a>(test: &'a str, history: &'a History, lives: &'a [Life]) -> Campaign<'a> {
     let keep = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    Campaign { test, history, lives, dose: Dose::asked(), keep }.run(states)
-}
-
-fn right(tally: &Tally) {
-    assert_eq!((tally.lost, tally.broken), (0, 0), "see above");
+    Campaign { test, history, lives, dose: Dose::asked(), keep }
 }
 
 #[test]
 fn nothing_acknowledged_is_missing_after_any_power_cut() {
     let history = history();
     let lives = [made_and_used(&history, Manner::Right), stopped_and_started(&history), read_and_copied(&history)];
-    right(&run("nothing_acknowledged_is_missing_after_any_power_cut", &history, &lives, Dose::asked().states / 2));
+    campaign("nothing_acknowledged_is_missing_after_any_power_cut", &history, &lives)
+        .all_right(Dose::asked().states / 2);
 }
 
 /// Moments of a life at which the next one begins: all of the making of the store, and some of what follows.
@@ -74,24 +71,16 @@ fn second_lives(history: &History, kill: bool) -> Vec<Life> {
 fn a_power_cut_after_a_kill_takes_nothing_that_the_second_start_showed() {
     let history = history();
     let lives = second_lives(&history, true);
-    right(&run(
-        "a_power_cut_after_a_kill_takes_nothing_that_the_second_start_showed",
-        &history,
-        &lives,
-        Dose::asked().states / 4,
-    ));
+    campaign("a_power_cut_after_a_kill_takes_nothing_that_the_second_start_showed", &history, &lives)
+        .all_right(Dose::asked().states / 4);
 }
 
 #[test]
 fn a_power_cut_after_a_power_cut_takes_nothing_that_the_second_start_showed() {
     let history = history();
     let lives = second_lives(&history, false);
-    right(&run(
-        "a_power_cut_after_a_power_cut_takes_nothing_that_the_second_start_showed",
-        &history,
-        &lives,
-        Dose::asked().states / 4,
-    ));
+    campaign("a_power_cut_after_a_power_cut_takes_nothing_that_the_second_start_showed", &history, &lives)
+        .all_right(Dose::asked().states / 4);
 }
 
 #[test]
@@ -112,12 +101,8 @@ fn a_store_that_dies_again_and_again_as_it_starts_loses_nothing() {
             lives.push(life);
         }
     }
-    right(&run(
-        "a_store_that_dies_again_and_again_as_it_starts_loses_nothing",
-        &history,
-        &lives,
-        Dose::asked().states / 10,
-    ));
+    campaign("a_store_that_dies_again_and_again_as_it_starts_loses_nothing", &history, &lives)
+        .all_right(Dose::asked().states / 10);
 }
 
 #[test]
@@ -125,7 +110,7 @@ fn a_store_without_syncs_is_caught() {
     let history = history();
     for (manner, breaks) in [(Manner::Normal, false), (Manner::Off, true), (Manner::Lying, true)] {
         let lives = [made_and_used(&history, manner)];
-        let tally = run("a_store_without_syncs_is_caught", &history, &lives, Dose::asked().states / 50);
+        let tally = campaign("a_store_without_syncs_is_caught", &history, &lives).count(Dose::asked().states / 50);
         assert!(tally.lost > 0, "{manner:?} loses what was acknowledged, and nobody noticed");
         assert!(!breaks || tally.broken > 0, "{manner:?} breaks stores, and nobody noticed");
     }
