@@ -1,6 +1,7 @@
 //! The small parts by themselves: what an attempt believes, ids, currencies, what is fetched, what is counted.
 
 use super::super::attempt::{Attempt, AttemptState, Heard, Link, TryFailure};
+use super::super::code::Code;
 use super::super::effect::{Effect, PlatformCall};
 use super::super::event::*;
 use super::super::id::{AttemptId, Ids, RefundId, SaleId, SessionId};
@@ -255,4 +256,16 @@ fn a_till_that_asks_while_nothing_is_known_has_the_line_tried_at_once() {
     };
     world.handle(Event::Till { till: till(7), what: TillEvent::Asked(ask) });
     assert_eq!(asked(&mut world), ["probe"]);
+}
+
+#[test]
+fn a_matching_code_is_two_of_twenty_four_letters() {
+    for (bits, code) in [(0, "33"), (1, "43"), (23, "X3"), (24, "34"), (24 * 24 - 1, "XX"), (24 * 24, "33")] {
+        assert_eq!(Code::from_bits(bits).to_string(), code);
+        assert_eq!(Code::parse(code), Some(Code::from_bits(bits)));
+        assert_eq!(format!("{:?}", Code::from_bits(bits)), code);
+    }
+    for bad in ["", "3", "333", "3O", "O3", "OO", "a3"] {
+        assert_eq!(Code::parse(bad), None, "{bad}");
+    }
 }

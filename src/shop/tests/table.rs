@@ -409,3 +409,13 @@ fn a_refund_without_an_answer_is_asked_for_again_under_its_id_and_one_accepted_i
     after(&begun, "refund-taken; refund-taken; +1s", "query-refund 1");
     after(&begun, "refund-taken; refunded; +1s", "");
 }
+
+#[test]
+fn a_visit_lasts_while_something_is_done_and_is_not_written_at_every_touch() {
+    check("+14m; a leave; +17m", "a:gone; b:gone; c:gone; d:gone");
+    check("+15m; a leave; +15m", "a:gone; b:gone; c:gone; d:gone");
+    check("+16m; a leave; +15m", "b:gone; c:gone; d:gone");
+    // The time of a visit begins afresh after another boot, and only then.
+    check("+29m; restart; +2m", "a:gone; b:gone; c:gone; d:gone");
+    check("+29m; reboot; +29m", "");
+}
