@@ -26,6 +26,8 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod demo;
+#[cfg(feature = "fuzzing")]
+pub mod fuzz;
 pub mod gateway;
 pub mod listing;
 pub mod logging;

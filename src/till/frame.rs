@@ -80,6 +80,12 @@ impl Decoder {
         }
     }
 
+    /// How many bytes are held.
+    #[cfg(feature = "fuzzing")]
+    pub(super) fn held(&self) -> usize {
+        self.body.len().saturating_add(self.check.len())
+    }
+
     fn close(&mut self) -> Option<String> {
         let mut checked = std::mem::take(&mut self.body);
         checked.push(ETX);

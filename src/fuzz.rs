@@ -1,0 +1,41 @@
+//! What is fuzzed: every reader of what comes from outside, as functions of bytes that panic where a promise is broken.
+//! `fuzz/` gives them to libFuzzer, `tests/fuzz.rs` plays the corpus on them.
+
+use crate::till;
+
+/// A target: bytes in, a panic if a promise is broken.
+pub type Target = fn(&[u8]);
+
+/// Every target and its name, which is that of its folder in `fuzz/corpus`.
+pub const TARGETS: &[(&str, Target)] = &[("till_plain", till_plain), ("till_player", till_player)];
+
+/// The box's end of a plain line.
+pub fn till_plain(data: &[u8]) {
+    till::fuzz::drive::<till::plain::Plain>(data);
+}
+
+/// The till's end of a plain line.
+pub fn till_player(data: &[u8]) {
+    till::fuzz::hear(data);
+}
+
+/// x
+pub fn portal_requests(_: &[u8]) {}
+
+/// x
+pub fn portal_words(_: &[u8]) {}
+
+/// x
+pub fn platform_answers(_: &[u8]) {}
+
+/// x
+pub fn config_text(_: &[u8]) {}
+
+/// x
+pub fn store_cells(_: &[u8]) {}
+
+/// x
+pub fn store_file(_: &[u8]) {}
+
+/// x
+pub fn shop_events(_: &[u8]) {}
