@@ -1,11 +1,13 @@
 //! One TOML file becomes a typed configuration, or a list of all that is wrong with it. Opens no port and no socket.
 
 mod fault;
+#[cfg(feature = "fuzzing")]
+pub mod fuzz;
 mod pair;
 mod reader;
 mod till;
 
-pub use fault::{Fault, Faults};
+pub use fault::{FAULTS_MAX, Fault, Faults};
 pub use till::Till;
 
 use crate::shop::money::{Amount, Currency};
@@ -88,7 +90,7 @@ pub struct Platform {
 impl Config {
     /// Reads and checks a file. All faults are found at once; nothing is changed.
     pub fn load(file: &Path) -> Result<Config, Faults> {
-        let bytes = std::fs::read(file).map_err(|cause| Faults::Unreadable { file: file.to_owned(), cause })?;
+        let bytes = pair::read(file).map_err(|cause| Faults::Unreadable { file: file.to_owned(), cause })?;
         let wrong = |text: &str, at, what: &str, fix: &str| {
             Faults::Wrong(vec![Fault::at(file, text, at, what.to_owned(), fix.to_owned())])
         };

@@ -1,13 +1,13 @@
 //! What is fuzzed: every reader of what comes from outside, as functions of bytes that panic where a promise is broken.
 //! `fuzz/` gives them to libFuzzer, `tests/fuzz.rs` plays the corpus on them.
 
-use crate::till;
+use crate::{config, platform, store, till};
 
 /// A target: bytes in, a panic if a promise is broken.
 pub type Target = fn(&[u8]);
 
 /// Every target and its name, which is that of its folder in `fuzz/corpus`.
-pub const TARGETS: &[(&str, Target)] = &[("till_plain", till_plain), ("till_player", till_player)];
+pub const TARGETS: &[(&str, Target)] = &[("till_plain", till_plain), ("till_player", till_player), ("platform_answers", platform_answers), ("config_text", config_text), ("store_cells", store_cells), ("store_file", store_file)];
 
 /// The box's end of a plain line.
 pub fn till_plain(data: &[u8]) {
@@ -25,17 +25,25 @@ pub fn portal_requests(_: &[u8]) {}
 /// x
 pub fn portal_words(_: &[u8]) {}
 
-/// x
-pub fn platform_answers(_: &[u8]) {}
+/// What the payment platform answers.
+pub fn platform_answers(data: &[u8]) {
+    platform::fuzz::hear(data);
+}
 
-/// x
-pub fn config_text(_: &[u8]) {}
+/// The configuration.
+pub fn config_text(data: &[u8]) {
+    config::fuzz::parse(data);
+}
 
-/// x
-pub fn store_cells(_: &[u8]) {}
+/// The store's rows.
+pub fn store_cells(data: &[u8]) {
+    store::fuzz::cells(data);
+}
 
-/// x
-pub fn store_file(_: &[u8]) {}
+/// The store's file.
+pub fn store_file(data: &[u8]) {
+    store::fuzz::file(data);
+}
 
 /// x
 pub fn shop_events(_: &[u8]) {}

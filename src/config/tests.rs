@@ -141,3 +141,40 @@ fn no_cut_of_the_example_panics() {
         let _ = Config::parse(Path::new("t"), &gap);
     }
 }
+
+#[test]
+fn a_hostile_file_is_refused_without_many_words() {
+    let fill = |unit: &str| unit.repeat(100_000 / unit.len());
+    let hostile = [
+        fill("=\n"),
+        fill("\u{1}"),
+        fill("a"),
+        format!("[shop]\nx = {{{}}}", fill("a=1,")),
+        (0..9_000).map(|n| format!("k{n} = 1\n")).collect(),
+        format!("t = {{{}}}", (0..8_000).map(|n| format!("k{n}=1,")).collect::<String>()),
+        fill("[[till]]\n"),
+        fill("[[till]]\nnumber=1\nport='/x'\n"),
+        format!("{}=1", fill("a.")),
+        format!("[{}a]", fill("a.")),
+        format!("x={}", fill("[")),
+        format!("x={}", fill("{a=")),
+        format!("x={}", fill("{a.a=")),
+        format!("x='{}'", fill("a")),
+        format!("[shop]\nlanguage='{}'", fill("a")),
+        format!("[portal]\nlisten='{}'", fill("\u{e9}")),
+        fill("a=1\n"),
+        fill("a.b=1\n"),
+        fill("[a]\n"),
+        fill("\"\"\""),
+        fill("\n"),
+        fill("#\r"),
+        (0..6_000).map(|n| format!("[s{n}.a]\n")).collect(),
+        (0..6_000).map(|n| format!("a.s{n}.a=1\n")).collect(),
+    ];
+    for text in hostile {
+        let Err(Faults::Wrong(faults)) = Config::parse(Path::new("t"), &text) else { panic!("it is no configuration") };
+        let words = Faults::Wrong(faults).to_string();
+        let start: String = text.chars().take(20).collect();
+        assert!(words.len() <= 200_000, "{start:?}...: {} bytes are said about it", words.len());
+    }
+}

@@ -291,8 +291,8 @@ fn body_of(frame: &BoxFrame) -> String {
         BoxFrame::State(word, text) => format!("STATE|0|{word}|{text}"),
         BoxFrame::Sums(s) => {
             let epoch = s.epoch.map(|e| e.to_string()).unwrap_or_default();
-            let (sum, back) = (s.approved_sum.minor(), s.given_back.minor());
-            format!("SUMS|0|{epoch}|{}|{sum}|{back}|{}|{}", s.approved, s.unpaid, s.approved_sum.currency())
+            let (sum, back) = (s.approved_minor, s.given_back_minor);
+            format!("SUMS|0|{epoch}|{}|{sum}|{back}|{}|{}", s.approved, s.unpaid, s.currency)
         }
     }
 }
