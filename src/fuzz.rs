@@ -1,13 +1,13 @@
 //! What is fuzzed: every reader of what comes from outside, as functions of bytes that panic where a promise is broken.
 //! `fuzz/` gives them to libFuzzer, `tests/fuzz.rs` plays the corpus on them.
 
-use crate::{config, platform, store, till};
+use crate::{config, platform, portal, store, till};
 
 /// A target: bytes in, a panic if a promise is broken.
 pub type Target = fn(&[u8]);
 
 /// Every target and its name, which is that of its folder in `fuzz/corpus`.
-pub const TARGETS: &[(&str, Target)] = &[("till_plain", till_plain), ("till_player", till_player), ("platform_answers", platform_answers), ("config_text", config_text), ("store_cells", store_cells), ("store_file", store_file)];
+pub const TARGETS: &[(&str, Target)] = &[("till_plain", till_plain), ("till_player", till_player), ("portal_requests", portal_requests), ("portal_words", portal_words), ("platform_answers", platform_answers), ("config_text", config_text), ("store_cells", store_cells), ("store_file", store_file)];
 
 /// The box's end of a plain line.
 pub fn till_plain(data: &[u8]) {
@@ -19,11 +19,15 @@ pub fn till_player(data: &[u8]) {
     till::fuzz::hear(data);
 }
 
-/// x
-pub fn portal_requests(_: &[u8]) {}
+/// Requests of phones.
+pub fn portal_requests(data: &[u8]) {
+    portal::fuzz::requests(data);
+}
 
-/// x
-pub fn portal_words(_: &[u8]) {}
+/// The words in the heads of requests.
+pub fn portal_words(data: &[u8]) {
+    portal::fuzz::words(data);
+}
 
 /// What the payment platform answers.
 pub fn platform_answers(data: &[u8]) {
