@@ -1,13 +1,13 @@
 //! What is fuzzed: every reader of what comes from outside, as functions of bytes that panic where a promise is broken.
 //! `fuzz/` gives them to libFuzzer, `tests/fuzz.rs` plays the corpus on them.
 
-use crate::{config, platform, portal, store, till};
+use crate::{config, platform, portal, shop, store, till};
 
 /// A target: bytes in, a panic if a promise is broken.
 pub type Target = fn(&[u8]);
 
 /// Every target and its name, which is that of its folder in `fuzz/corpus`.
-pub const TARGETS: &[(&str, Target)] = &[("till_plain", till_plain), ("till_player", till_player), ("portal_requests", portal_requests), ("portal_words", portal_words), ("platform_answers", platform_answers), ("config_text", config_text), ("store_cells", store_cells), ("store_file", store_file)];
+pub const TARGETS: &[(&str, Target)] = &[("till_plain", till_plain), ("till_player", till_player), ("portal_requests", portal_requests), ("portal_words", portal_words), ("platform_answers", platform_answers), ("config_text", config_text), ("store_cells", store_cells), ("store_file", store_file), ("shop_events", shop_events), ("shop_runs", shop_runs)];
 
 /// The box's end of a plain line.
 pub fn till_plain(data: &[u8]) {
@@ -49,5 +49,12 @@ pub fn store_file(data: &[u8]) {
     store::fuzz::file(data);
 }
 
-/// x
-pub fn shop_events(_: &[u8]) {}
+/// The shop, whatever it is told.
+pub fn shop_events(data: &[u8]) {
+    shop::fuzz_events(data);
+}
+
+/// The shop among tills, phones and an honest platform.
+pub fn shop_runs(data: &[u8]) {
+    shop::fuzz_run(data);
+}

@@ -1,6 +1,6 @@
 //! Tillgate: lets a customer at a till pay on their own phone over the shop's Wi-Fi. `ARCHITECTURE.md` is the map.
 #![cfg_attr(
-    test,
+    any(test, feature = "fuzzing"),
     allow(
         clippy::unwrap_used,
         clippy::expect_used,

@@ -1,6 +1,9 @@
 //! The corpus played on every fuzz target, and a short run of small changes to it. libFuzzer's long runs are in `fuzz/`.
 //!
 //!   FUZZ_SECS=60 FUZZ_SEED=7 FUZZ_TARGET=till_plain cargo test --features fuzzing --test fuzz -- --nocapture
+//!
+//! An input on which a target panics is left in `target/tmp/TARGET-crash`; with FUZZ_TRACE=1 every input is in
+//! `target/tmp/TARGET-last` while it is played, for those that end the process.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -53,6 +56,10 @@ impl Drop for Witness<'_> {
 }
 
 fn play(name: &str, target: Target, input: &[u8]) {
+    // A stack that overflows leaves no time for a witness.
+    if std::env::var_os("FUZZ_TRACE").is_some() {
+        std::fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-last")), input).unwrap();
+    }
     let _witness = Witness { target: name, input };
     target(input);
 }

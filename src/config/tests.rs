@@ -168,6 +168,8 @@ fn a_hostile_file_is_refused_without_many_words() {
         fill("\"\"\""),
         fill("\n"),
         fill("#\r"),
+        fill("[s]\nx={a=1]]\nn=1\np=\"/de}\n"),
+        "[s]\nx={a=1]]\nn=1\np=\"/de}\n".repeat(1_300),
         (0..6_000).map(|n| format!("[s{n}.a]\n")).collect(),
         (0..6_000).map(|n| format!("a.s{n}.a=1\n")).collect(),
     ];

@@ -56,6 +56,7 @@ fn loose(schema: &str) -> String {
 
 fn written(schema: &str) -> Store {
     let conn = Connection::open_in_memory().unwrap();
+    conn.set_prepared_statement_cache_capacity(512);
     conn.execute_batch(schema).unwrap();
     conn.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
     conn.pragma_update(None, "user_version", 1).unwrap();
@@ -76,10 +77,13 @@ pub fn cells(data: &[u8]) {
     LOOSE.with(|store| {
         let mut store = store.borrow_mut();
         let conn: &Connection = store.conn();
-        conn.execute_batch("SAVEPOINT fuzz").unwrap();
-        let _ = change_cells(conn, &mut Unstructured::new(data));
-        read_all(conn);
-        conn.execute_batch("ROLLBACK TO fuzz; RELEASE fuzz").unwrap();
+        let run = |sql: &str| conn.prepare_cached(sql).and_then(|mut s| s.execute([])).map(drop).unwrap();
+        let Some((how, changes)) = data.split_first() else { return };
+        run("SAVEPOINT fuzz");
+        let _ = change_cells(conn, &mut Unstructured::new(changes));
+        read(conn, *how, &[]);
+        run("ROLLBACK TO fuzz");
+        run("RELEASE fuzz");
     });
 }
 
@@ -127,8 +131,9 @@ fn value(u: &mut Unstructured<'_>) -> Result<Value> {
 
 /// Changes bytes of the file, then opens, checks and reads it.
 pub fn file(data: &[u8]) {
+    let Some((how, changes)) = data.split_first() else { return };
     let mut bytes = BYTES.with(Clone::clone);
-    let _ = change_bytes(&mut bytes, &mut Unstructured::new(data));
+    let _ = change_bytes(&mut bytes, &mut Unstructured::new(changes));
     let mut conn = Connection::open_in_memory().unwrap();
     if conn.deserialize_read_exact("main", bytes.as_slice(), bytes.len(), false).is_err() {
         return;
@@ -136,7 +141,8 @@ pub fn file(data: &[u8]) {
     let path = Path::new("fuzz.db");
     let Ok(version) = version_of(&conn, path, MIGRATIONS.len()) else { return };
     if version == 1 && settle(&conn, version, Synchronous::Off).is_ok() {
-        read_all(&conn);
+        // A damaged index may find rows of another sale, under its own word for them.
+        read(&conn, *how, &["id", "sale"]);
     }
 }
 
@@ -161,39 +167,41 @@ fn change_bytes(bytes: &mut Vec<u8>, u: &mut Unstructured<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Everything that a start, a look-up and `verify` do.
-fn read_all(conn: &Connection) {
-    let _ = check_at_start(conn, Path::new("fuzz.db"));
-    let _ = verify_all(conn, &mut |_, _| {});
-    if let Ok(loaded) = load(conn) {
-        for sale in &loaded.shop.sales {
-            writes_back(conn, sale);
+/// What a start, `verify` or a look-up does.
+fn read(conn: &Connection, how: u8, left_out: &[&str]) {
+    match how % 4 {
+        0 => drop(check_at_start(conn, Path::new("fuzz.db"))),
+        1 => drop(verify_all(conn, &mut |_, _| {})),
+        2 => {
+            let Ok(loaded) = load(conn) else { return };
+            loaded.shop.sales.iter().for_each(|sale| writes_back(conn, sale, left_out));
+            for session in &loaded.shop.sessions {
+                let key = Value::Blob(session.id.0.to_be_bytes().to_vec());
+                same_in_table(conn, &Row::of_session(session), &key, left_out);
+            }
         }
-        for session in &loaded.shop.sessions {
-            let row = Row::of_session(session);
-            let key = Value::Blob(session.id.0.to_be_bytes().to_vec());
-            same_in_table(conn, &row, &key, &[]);
+        _ => {
+            let n = how >> 4;
+            let ticket = Ticket { epoch: Some(3), number: u32::from(n) };
+            let found = [
+                sale(conn, SaleId(id(n))),
+                sale_of_attempt(conn, AttemptId(id(n) + 1)),
+                sale_of_ticket(conn, TillNumber::new(7 + u16::from(n % 3)).unwrap(), &ticket),
+            ];
+            found.into_iter().flatten().flatten().for_each(|sale| writes_back(conn, &sale, left_out));
         }
-    }
-    for n in 0..16 {
-        if let Ok(Some(sale)) = sale(conn, SaleId(id(n))) {
-            writes_back(conn, &sale);
-        }
-        let _ = sale_of_attempt(conn, AttemptId(id(n) + 1));
-        let ticket = Ticket { epoch: Some(3), number: u32::from(n) };
-        let _ = sale_of_ticket(conn, TillNumber::new(7).unwrap(), &ticket);
     }
 }
 
 /// A sale that was read is written as the rows that it was read from.
-fn writes_back(conn: &Connection, sale: &Sale) {
+fn writes_back(conn: &Connection, sale: &Sale, left_out: &[&str]) {
     let id = |id: u128| Value::Blob(id.to_be_bytes().to_vec());
-    same_in_table(conn, &Row::of_sale(sale, true), &id(sale.id.0), &["open"]);
+    same_in_table(conn, &Row::of_sale(sale, true), &id(sale.id.0), &[left_out, &["open"]].concat());
     for attempt in &sale.attempts {
-        same_in_table(conn, &Row::of_attempt(sale.id, attempt), &id(attempt.id.0), &[]);
+        same_in_table(conn, &Row::of_attempt(sale.id, attempt), &id(attempt.id.0), left_out);
     }
     for refund in &sale.refunds {
-        same_in_table(conn, &Row::of_refund(sale.id, refund), &id(refund.id.0), &[]);
+        same_in_table(conn, &Row::of_refund(sale.id, refund), &id(refund.id.0), left_out);
     }
 }
 

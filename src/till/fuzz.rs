@@ -48,7 +48,7 @@ enum Op<'a> {
     Line(bool),
 }
 
-/// Plays what `data` says on two drivers, of which one gets every byte string in pieces: both must do the same.
+/// Plays what `data` says on two drivers, of which one, if it is there, gets all bytes in pieces: both must do the same.
 pub fn drive<D: Fuzzed>(data: &[u8]) {
     let _ = play::<D>(&mut Unstructured::new(data));
 }
@@ -60,6 +60,7 @@ fn play<D: Fuzzed>(u: &mut Unstructured<'_>) -> Result<()> {
     let (mut out, mut cut_out) = (Out::default(), Out::default());
     let mut said: Vec<u8> = Vec::new();
     let mut told = 0_u32;
+    let cuts = seed & 0x4000 == 0;
     for _ in 0..OPS_MAX {
         if u.is_empty() {
             break;
@@ -76,7 +77,7 @@ fn play<D: Fuzzed>(u: &mut Unstructured<'_>) -> Result<()> {
                 };
                 heard = D::frames_heard(bytes);
                 whole.received(now, bytes, &mut out);
-                for part in bytes.chunks(piece) {
+                for part in bytes.chunks(piece).filter(|_| cuts) {
                     cut.received(now, part, &mut cut_out);
                 }
             }
@@ -85,20 +86,26 @@ fn play<D: Fuzzed>(u: &mut Unstructured<'_>) -> Result<()> {
                     told |= 1 << (finish.sale.0 % SALES);
                 }
                 whole.tell(now, answer, &mut out);
-                cut.tell(now, answer, &mut cut_out);
+                if cuts {
+                    cut.tell(now, answer, &mut cut_out);
+                }
             }
             Op::Passed => {
                 whole.passed(now, &mut out);
-                cut.passed(now, &mut cut_out);
+                if cuts {
+                    cut.passed(now, &mut cut_out);
+                }
                 assert!(whole.deadline().is_none_or(|d| d > now || now.0 == u64::MAX), "a deadline that stays");
             }
             Op::Line(up) => {
                 whole.line(now, *up, &mut out);
-                cut.line(now, *up, &mut cut_out);
+                if cuts {
+                    cut.line(now, *up, &mut cut_out);
+                }
             }
         }
-        assert_eq!(out, cut_out, "cutting the bytes changes what comes of them");
-        assert_eq!(whole.counts(), cut.counts());
+        assert!(!cuts || out == cut_out, "cutting the bytes changes what comes of them: {out:?}, {cut_out:?}");
+        assert!(!cuts || whole.counts() == cut.counts());
         // At most one frame goes out by itself, an answer and the next one for each frame heard.
         assert!(D::frames_said(&out.bytes) <= 1 + 2 * heard, "too much is said");
         assert!(out.events.len() <= (2 + UNHEARD_MAX) * (1 + heard), "too many events");
