@@ -2,6 +2,8 @@
 //!
 //!   FUZZ_SECS=60 FUZZ_SEED=7 FUZZ_TARGET=till_plain cargo test --features fuzzing --test fuzz -- --nocapture
 //!
+//!   FUZZ_FILE=input FUZZ_TARGET=till_plain cargo test --features fuzzing --test fuzz every_input -- --nocapture
+//!
 //! An input on which a target panics is left in `target/tmp/TARGET-crash`; with FUZZ_TRACE=1 every input is in
 //! `target/tmp/TARGET-last` while it is played, for those that end the process.
 #![allow(
@@ -66,8 +68,12 @@ fn play(name: &str, target: Target, input: &[u8]) {
 
 #[test]
 fn every_input_of_the_corpus_keeps_every_promise() {
-    for (name, target) in TARGETS {
-        let files = corpus(name);
+    let (only, file) = (std::env::var("FUZZ_TARGET").ok(), std::env::var("FUZZ_FILE").ok());
+    for (name, target) in TARGETS.iter().filter(|(name, _)| only.as_ref().is_none_or(|o| o == name)) {
+        let files = match &file {
+            Some(file) => vec![(PathBuf::from(file), std::fs::read(file).unwrap())],
+            None => corpus(name),
+        };
         assert!(!files.is_empty(), "{name} has a corpus");
         for (path, input) in &files {
             println!("{}", path.display());
