@@ -3,11 +3,25 @@
 
 use crate::{config, platform, portal, shop, store, till};
 
+#[cfg(not(debug_assertions))]
+compile_error!("the fuzz targets are for tests: a release cannot have them");
+
 /// A target: bytes in, a panic if a promise is broken.
 pub type Target = fn(&[u8]);
 
 /// Every target and its name, which is that of its folder in `fuzz/corpus`.
-pub const TARGETS: &[(&str, Target)] = &[("till_plain", till_plain), ("till_player", till_player), ("portal_requests", portal_requests), ("portal_words", portal_words), ("platform_answers", platform_answers), ("config_text", config_text), ("store_cells", store_cells), ("store_file", store_file), ("shop_events", shop_events), ("shop_runs", shop_runs)];
+pub const TARGETS: &[(&str, Target)] = &[
+    ("till_plain", till_plain),
+    ("till_player", till_player),
+    ("portal_requests", portal_requests),
+    ("portal_words", portal_words),
+    ("platform_answers", platform_answers),
+    ("config_text", config_text),
+    ("store_cells", store_cells),
+    ("store_file", store_file),
+    ("shop_events", shop_events),
+    ("shop_runs", shop_runs),
+];
 
 /// The box's end of a plain line.
 pub fn till_plain(data: &[u8]) {

@@ -1,10 +1,10 @@
 //! Looks at the certificate files that a configuration names. Opens no connection.
 
+use super::FILE_BYTES_MAX;
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SigningKey};
-use super::FILE_BYTES_MAX;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;

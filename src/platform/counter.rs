@@ -200,11 +200,7 @@ pub(super) fn refunded(
     }
 }
 
-pub(super) fn refund_queried(
-    answer: &Answer,
-    attempt: AttemptId,
-    refund: RefundId,
-) -> Result<RefundStatus, CallError> {
+pub(super) fn refund_queried(answer: &Answer, attempt: AttemptId, refund: RefundId) -> Result<RefundStatus, CallError> {
     match answer.status {
         200 => refund_status(answer, attempt, refund, None),
         _ => Err(absence(answer)),
@@ -470,43 +466,6 @@ impl TryFrom<PaymentWire> for Payment {
             expires_in_ms: wire.expires_in.map(|secs| secs.saturating_mul(1_000)),
         })
     }
-}
-
-/// A payment as the platform would write it.
-#[cfg(feature = "fuzzing")]
-pub(super) fn fuzz_wire(payment: &Payment) -> Vec<u8> {
-    let word = |reason| match reason {
-        Reason::WrongPassword => "wrong_password",
-        Reason::TooManyTries => "too_many_tries",
-        Reason::NoFunds => "no_funds",
-        Reason::Declined => "declined",
-        Reason::NotAllowed => "not_allowed",
-        Reason::Other => "other",
-    };
-    let at = |wall: Wall| jiff::Timestamp::from_millisecond(wall.0).map(|t| t.to_string()).unwrap_or_default();
-    let failure = |f: TryFailure| serde_json::json!({"code": word(f.reason), "at": f.at.map(at).unwrap_or_default()});
-    let status = match payment.status {
-        PaymentStatus::Awaiting => "awaiting",
-        PaymentStatus::Processing => "processing",
-        PaymentStatus::Paid => "paid",
-        PaymentStatus::Failed => "failed",
-        PaymentStatus::Expired => "expired",
-        PaymentStatus::Cancelled => "cancelled",
-    };
-    let body = serde_json::json!({
-        "id": payment.id.to_string(),
-        "version": payment.version,
-        "status": status,
-        "reason": payment.reason.map(word),
-        "tries": payment.tries,
-        "last_failure": payment.last_failure.map(failure),
-        "amount": AmountWire::from(payment.amount),
-        "paid": payment.paid_minor,
-        "refunded": payment.refunded_minor,
-        "checkout_url": payment.link.as_ref().map(Link::as_str),
-        "expires_in": payment.expires_in_ms.map(|ms| ms.div_ceil(1_000)),
-    });
-    serde_json::to_vec(&body).unwrap_or_default()
 }
 
 /// Any JSON in which no object has the same member twice: two readers could read such a one differently.

@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use super::channel::{self, Answer};
-use super::counter::{cancelled, created, fuzz_wire, listed, probed, queried, refund_queried, refunded};
-use crate::shop::attempt::{Attempt, AttemptState, Heard};
-use crate::shop::event::{Call, CallError, Payment, PaymentStatus, RefundStatus};
+use super::counter::{cancelled, created, listed, probed, queried, refund_queried, refunded};
+use crate::shop::attempt::{Attempt, AttemptState, Heard, Link, TryFailure};
+use crate::shop::event::{Call, CallError, Payment, PaymentStatus, Reason, RefundStatus};
 use crate::shop::id::{AttemptId, RefundId, SessionId};
 use crate::shop::money::{Amount, Currency};
 use crate::shop::time::{BootId, Mono, Now, Wall};
@@ -91,9 +91,46 @@ fn hear_payment(
 
 fn check_payment(payment: &Payment) {
     assert!(payment.amount.minor() <= Amount::MINOR_MAX);
-    let body = fuzz_wire(payment);
+    let body = written(payment);
     let again = queried(&Answer { status: 200, media_type: "application/json".to_owned(), body: body.into() });
     assert_eq!(again.as_ref(), Ok(payment));
+}
+
+/// A payment as the platform would write it.
+fn written(payment: &Payment) -> Vec<u8> {
+    let word = |reason| match reason {
+        Reason::WrongPassword => "wrong_password",
+        Reason::TooManyTries => "too_many_tries",
+        Reason::NoFunds => "no_funds",
+        Reason::Declined => "declined",
+        Reason::NotAllowed => "not_allowed",
+        Reason::Other => "other",
+    };
+    let at = |wall: Wall| jiff::Timestamp::from_millisecond(wall.0).map(|t| t.to_string()).unwrap_or_default();
+    let failure = |f: TryFailure| serde_json::json!({"code": word(f.reason), "at": f.at.map(at).unwrap_or_default()});
+    let status = match payment.status {
+        PaymentStatus::Awaiting => "awaiting",
+        PaymentStatus::Processing => "processing",
+        PaymentStatus::Paid => "paid",
+        PaymentStatus::Failed => "failed",
+        PaymentStatus::Expired => "expired",
+        PaymentStatus::Cancelled => "cancelled",
+    };
+    let currency = payment.amount.currency();
+    let body = serde_json::json!({
+        "id": payment.id.to_string(),
+        "version": payment.version,
+        "status": status,
+        "reason": payment.reason.map(word),
+        "tries": payment.tries,
+        "last_failure": payment.last_failure.map(failure),
+        "amount": {"value": payment.amount.minor(), "currency": currency.code(), "exponent": currency.exponent()},
+        "paid": payment.paid_minor,
+        "refunded": payment.refunded_minor,
+        "checkout_url": payment.link.as_ref().map(Link::as_str),
+        "expires_in": payment.expires_in_ms.map(|ms| ms.div_ceil(1_000)),
+    });
+    body.to_string().into_bytes()
 }
 
 fn hear_refund(found: Result<RefundStatus, CallError>, answer: &Answer, amount: Option<Amount>) {

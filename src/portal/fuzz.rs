@@ -147,7 +147,8 @@ impl Portal {
     /// Nothing reaches the shop without the secrets that it needs, and loads of pages change nothing about money.
     fn check_event(&self, event: &Event, sent: &Sent) {
         let Event::Phone { session, what } = event else { panic!("{event:?} is no phone's") };
-        let holds = |secret: &str| sent.text.windows(secret.len().max(1)).any(|w| w.eq_ignore_ascii_case(secret.as_bytes()));
+        let holds =
+            |secret: &str| sent.text.windows(secret.len().max(1)).any(|w| w.eq_ignore_ascii_case(secret.as_bytes()));
         if sent.method == Method::POST {
             let start = self.site.tokens.start_form(IpAddr::from(PEER), self.site.uptime());
             let of_visit = holds(&form_token(*session)) && holds(&session.to_string());
@@ -232,10 +233,43 @@ const ELEMENTS: &[&str] = &[
     "script", "section", "svg", "title", "ul",
 ];
 const ATTRIBUTES: &[&str] = &[
-    "html", "lang", "dir", "charset", "name", "content", "rel", "href", "src", "defer", "class", "role", "aria-hidden",
-    "aria-label", "aria-current", "aria-describedby", "http-equiv", "data-live", "data-left", "viewbox", "cx", "cy",
-    "r", "d", "method", "action", "type", "value", "for", "id", "inputmode", "pattern", "maxlength", "autocomplete",
-    "enterkeyhint", "required", "autofocus",
+    "html",
+    "lang",
+    "dir",
+    "charset",
+    "name",
+    "content",
+    "rel",
+    "href",
+    "src",
+    "defer",
+    "class",
+    "role",
+    "aria-hidden",
+    "aria-label",
+    "aria-current",
+    "aria-describedby",
+    "http-equiv",
+    "data-live",
+    "data-left",
+    "viewbox",
+    "cx",
+    "cy",
+    "r",
+    "d",
+    "method",
+    "action",
+    "type",
+    "value",
+    "for",
+    "id",
+    "inputmode",
+    "pattern",
+    "maxlength",
+    "autocomplete",
+    "enterkeyhint",
+    "required",
+    "autofocus",
 ];
 
 /// Only elements and attributes of our templates, every attribute in double quotes: nothing else could write markup.

@@ -108,10 +108,46 @@ fn change_cells(conn: &Connection, u: &mut Unstructured<'_>) -> Result<()> {
 
 fn value(u: &mut Unstructured<'_>) -> Result<Value> {
     const WORDS: &[&str] = &[
-        "waiting", "offered", "paying", "aborting", "approved", "declined", "cancelled", "lapsed", "telling",
-        "take-later", "taken", "rejected", "unheard", "no-channel", "intent", "open", "paid", "closed", "accepted",
-        "done", "refused", "failed", "expired", "customer", "given-up", "wrong-payment", "till", "clock", "power-cut",
-        "let-go", "doubt", "loser", "overpaid", "no-funds", "never-born", "EUR", "JPY", "K7", "10.0.0.1", "::1",
+        "waiting",
+        "offered",
+        "paying",
+        "aborting",
+        "approved",
+        "declined",
+        "cancelled",
+        "lapsed",
+        "telling",
+        "take-later",
+        "taken",
+        "rejected",
+        "unheard",
+        "no-channel",
+        "intent",
+        "open",
+        "paid",
+        "closed",
+        "accepted",
+        "done",
+        "refused",
+        "failed",
+        "expired",
+        "customer",
+        "given-up",
+        "wrong-payment",
+        "till",
+        "clock",
+        "power-cut",
+        "let-go",
+        "doubt",
+        "loser",
+        "overpaid",
+        "no-funds",
+        "never-born",
+        "EUR",
+        "JPY",
+        "K7",
+        "10.0.0.1",
+        "::1",
     ];
     Ok(match u.arbitrary::<u8>()? {
         0..24 => Value::Null,
@@ -213,7 +249,11 @@ fn same_in_table(conn: &Connection, row: &Row, key: &Value, left_out: &[&str]) {
     let Ok(Some(stored)) = rows.next() else { return };
     for (at, (column, written)) in row.table.columns.iter().zip(&row.values).enumerate() {
         let there: Value = stored.get_ref(at).unwrap_or(ValueRef::Null).try_into().unwrap_or(Value::Null);
-        assert!(left_out.contains(column) || there == *written, "{column} of {}: {there:?}, not {written:?}", row.table.name);
+        assert!(
+            left_out.contains(column) || there == *written,
+            "{column} of {}: {there:?}, not {written:?}",
+            row.table.name
+        );
     }
 }
 
@@ -226,7 +266,6 @@ fn sales() -> Vec<Sale> {
     let session = SessionId(id(200));
     let (until, wall) = (Mono(90_000), Some(Wall(1_800_000_000_000)));
     let since = Now { boot: BootId(id(90)), mono: Mono(5), wall };
-    let link = Link::new("https://pay.example/c/1").unwrap();
     let winner = AttemptId(id(4) + 1);
     let states = [
         SaleState::Waiting,
@@ -240,18 +279,6 @@ fn sales() -> Vec<Sale> {
         SaleState::Lapsed { telling: Telling::Rejected },
         SaleState::Paying { session, back_by: Some(Mono(8)) },
     ];
-    let attempts = [
-        AttemptState::Intent { doubt: None },
-        AttemptState::Intent { doubt: Some(since) },
-        AttemptState::Open { link: link.clone(), until, doubt: None },
-        AttemptState::Open { link, until, doubt: Some(since) },
-        AttemptState::Paid { at: wall, right: true },
-        AttemptState::Closed(ClosedWhy::Failed(Reason::Other)),
-        AttemptState::Closed(ClosedWhy::NeverBorn),
-        AttemptState::Paid { at: None, right: false },
-        AttemptState::Closed(ClosedWhy::Cancelled),
-        AttemptState::Closed(ClosedWhy::Expired),
-    ];
     let refunds = [
         RefundState::Intent { doubt: Some(since) },
         RefundState::Accepted,
@@ -262,7 +289,7 @@ fn sales() -> Vec<Sale> {
     let person = NeedsPerson { why: NeedsPersonWhy::RefundRefused, since: wall };
     let amount = Amount::from_minor(1_250, Currency::from_code("EUR").unwrap()).unwrap();
     let mut all = Vec::new();
-    for (n, (state, attempt)) in (0_u8..).zip(states.into_iter().zip(attempts)) {
+    for (n, (state, attempt)) in (0_u8..).zip(states.into_iter().zip(attempts(since))) {
         let attempt = Attempt {
             number: 1,
             version: 4,
@@ -299,6 +326,24 @@ fn sales() -> Vec<Sale> {
         });
     }
     all
+}
+
+/// An attempt in every state, one for each sale.
+fn attempts(since: Now) -> [AttemptState; 10] {
+    let (until, wall) = (Mono(90_000), since.wall);
+    let link = Link::new("https://pay.example/c/1").unwrap();
+    [
+        AttemptState::Intent { doubt: None },
+        AttemptState::Intent { doubt: Some(since) },
+        AttemptState::Open { link: link.clone(), until, doubt: None },
+        AttemptState::Open { link, until, doubt: Some(since) },
+        AttemptState::Paid { at: wall, right: true },
+        AttemptState::Closed(ClosedWhy::Failed(Reason::Other)),
+        AttemptState::Closed(ClosedWhy::NeverBorn),
+        AttemptState::Paid { at: None, right: false },
+        AttemptState::Closed(ClosedWhy::Cancelled),
+        AttemptState::Closed(ClosedWhy::Expired),
+    ]
 }
 
 fn visit() -> Session {

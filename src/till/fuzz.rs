@@ -18,7 +18,7 @@ use crate::shop::time::{Mono, Wall};
 use arbitrary::{Result, Unstructured};
 
 /// Most things that happen to a driver in one run.
-const OPS_MAX: usize = 48;
+const OPS_MAX: usize = 32;
 /// Different sales that a run knows.
 const SALES: u128 = 24;
 
@@ -30,8 +30,9 @@ pub trait Fuzzed: Driver {
     fn framed(body: &[u8]) -> Vec<u8>;
     /// What a till answers, in the way number `how`, to the last frame in `said`; nothing if there is none.
     fn answered(how: u8, said: &[u8]) -> Vec<u8>;
-    /// How many frames these bytes of ours are; all of them must be whole, within their limits and understood by a till.
-    fn frames_said(said: &[u8]) -> usize;
+    /// How many frames these bytes of ours are; all of them must be whole and within their limits, and where it is to be
+    /// thorough a till must understand them.
+    fn frames_said(said: &[u8], thorough: bool) -> usize;
     /// How many frames these bytes of a till are at most.
     fn frames_heard(bytes: &[u8]) -> usize;
     /// Everything the driver keeps is within its named limits.
@@ -56,17 +57,21 @@ pub fn drive<D: Fuzzed>(data: &[u8]) {
 fn play<D: Fuzzed>(u: &mut Unstructured<'_>) -> Result<()> {
     let seed: u16 = u.arbitrary()?;
     let mut now = if seed & 0x8000 == 0 { Mono(1_000_000) } else { Mono(u64::MAX - 2_000) };
-    let (mut whole, mut cut) = (D::fresh(seed & 0x7fff), D::fresh(seed & 0x7fff));
+    let (mut whole, mut cut) = (D::fresh(seed & 0x1fff), D::fresh(seed & 0x1fff));
     let (mut out, mut cut_out) = (Out::default(), Out::default());
     let mut said: Vec<u8> = Vec::new();
     let mut told = 0_u32;
-    let cuts = seed & 0x4000 == 0;
+    // Both cost time, and a run of bytes is found by either.
+    let (cuts, thorough) = (seed & 0x4000 == 0, seed & 0x2000 == 0);
     for _ in 0..OPS_MAX {
         if u.is_empty() {
             break;
         }
         let op = next_op::<D>(u, &said, &mut now, whole.deadline())?;
-        (out.bytes.clear(), out.events.clear(), cut_out.bytes.clear(), cut_out.events.clear());
+        for out in [&mut out, &mut cut_out] {
+            out.bytes.clear();
+            out.events.clear();
+        }
         let mut heard = 0;
         match &op {
             Op::Heard(..) | Op::Raw(..) => {
@@ -107,7 +112,7 @@ fn play<D: Fuzzed>(u: &mut Unstructured<'_>) -> Result<()> {
         assert!(!cuts || out == cut_out, "cutting the bytes changes what comes of them: {out:?}, {cut_out:?}");
         assert!(!cuts || whole.counts() == cut.counts());
         // At most one frame goes out by itself, an answer and the next one for each frame heard.
-        assert!(D::frames_said(&out.bytes) <= 1 + 2 * heard, "too much is said");
+        assert!(D::frames_said(&out.bytes, thorough) <= 1 + 2 * heard, "too much is said");
         assert!(out.events.len() <= (2 + UNHEARD_MAX) * (1 + heard), "too many events");
         assert!(whole.within_limits(), "a limit is broken");
         out.events.iter().for_each(|event| check_event::<D>(event, told, whole.capabilities().longest_wait_ms));
@@ -211,14 +216,13 @@ impl Fuzzed for Plain {
         })
     }
 
-    fn frames_said(said: &[u8]) -> usize {
+    fn frames_said(said: &[u8], thorough: bool) -> usize {
         let mut decoder = Decoder::default();
         let bodies: Vec<String> = said.iter().filter_map(|b| decoder.push(*b)).collect();
         assert_eq!((decoder.junk_bytes, decoder.bad_frames, decoder.held()), (0, 0, 0), "no frame of ours");
         for body in &bodies {
             assert!(body.len() <= BODY_BYTES_MAX);
-            let frame = understood(body);
-            assert!(frame.is_some(), "a till does not understand {body}");
+            assert!(!thorough || understood(body).is_some(), "a till does not understand {body}");
         }
         bodies.len()
     }

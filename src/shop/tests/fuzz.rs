@@ -134,7 +134,10 @@ fn amount(world: &World, u: &mut Unstructured<'_>) -> Result<Amount> {
     let newest = world.disk.sales.last().map(|(sale, _)| sale.amount);
     Ok(match (u.arbitrary::<u8>()? % 8, newest) {
         (0..5, Some(amount)) => amount,
-        (5, _) => Amount::from_minor(u.arbitrary::<u64>()? % (Amount::MINOR_MAX + 1), Currency::from_code("EUR").unwrap()).unwrap(),
+        (5, _) => {
+            Amount::from_minor(u.arbitrary::<u64>()? % (Amount::MINOR_MAX + 1), Currency::from_code("EUR").unwrap())
+                .unwrap()
+        }
         (6, _) => Amount::from_minor(1_250, Currency::from_code("JPY").unwrap()).unwrap(),
         _ => Amount::from_minor(u64::from(u.arbitrary::<u16>()?), Currency::from_code("EUR").unwrap()).unwrap(),
     })
