@@ -81,7 +81,7 @@ pub fn cells(data: &[u8]) {
         let Some((how, changes)) = data.split_first() else { return };
         run("SAVEPOINT fuzz");
         let _ = change_cells(conn, &mut Unstructured::new(changes));
-        read(conn, *how, &[]);
+        read(conn, *how, true);
         run("ROLLBACK TO fuzz");
         run("RELEASE fuzz");
     });
@@ -177,8 +177,8 @@ pub fn file(data: &[u8]) {
     let path = Path::new("fuzz.db");
     let Ok(version) = version_of(&conn, path, MIGRATIONS.len()) else { return };
     if version == 1 && settle(&conn, version, Synchronous::Off).is_ok() {
-        // A damaged index may find rows of another sale, under its own word for them.
-        read(&conn, *how, &["id", "sale"]);
+        // Its indices may lead elsewhere than to the row that was read: nothing to compare it with.
+        read(&conn, *how, false);
     }
 }
 
@@ -203,17 +203,17 @@ fn change_bytes(bytes: &mut Vec<u8>, u: &mut Unstructured<'_>) -> Result<()> {
     Ok(())
 }
 
-/// What a start, `verify` or a look-up does.
-fn read(conn: &Connection, how: u8, left_out: &[&str]) {
+/// What a start, `verify` or a look-up does; what was read of sound tables is compared with what is written of it.
+fn read(conn: &Connection, how: u8, compared: bool) {
     match how % 4 {
         0 => drop(check_at_start(conn, Path::new("fuzz.db"))),
         1 => drop(verify_all(conn, &mut |_, _| {})),
         2 => {
-            let Ok(loaded) = load(conn) else { return };
-            loaded.shop.sales.iter().for_each(|sale| writes_back(conn, sale, left_out));
+            let Some(loaded) = load(conn).ok().filter(|_| compared) else { return };
+            loaded.shop.sales.iter().for_each(|sale| writes_back(conn, sale));
             for session in &loaded.shop.sessions {
                 let key = Value::Blob(session.id.0.to_be_bytes().to_vec());
-                same_in_table(conn, &Row::of_session(session), &key, left_out);
+                same_in_table(conn, &Row::of_session(session), &key, &[]);
             }
         }
         _ => {
@@ -224,20 +224,20 @@ fn read(conn: &Connection, how: u8, left_out: &[&str]) {
                 sale_of_attempt(conn, AttemptId(id(n) + 1)),
                 sale_of_ticket(conn, TillNumber::new(7 + u16::from(n % 3)).unwrap(), &ticket),
             ];
-            found.into_iter().flatten().flatten().for_each(|sale| writes_back(conn, &sale, left_out));
+            found.into_iter().flatten().flatten().filter(|_| compared).for_each(|sale| writes_back(conn, &sale));
         }
     }
 }
 
 /// A sale that was read is written as the rows that it was read from.
-fn writes_back(conn: &Connection, sale: &Sale, left_out: &[&str]) {
+fn writes_back(conn: &Connection, sale: &Sale) {
     let id = |id: u128| Value::Blob(id.to_be_bytes().to_vec());
-    same_in_table(conn, &Row::of_sale(sale, true), &id(sale.id.0), &[left_out, &["open"]].concat());
+    same_in_table(conn, &Row::of_sale(sale, true), &id(sale.id.0), &["open"]);
     for attempt in &sale.attempts {
-        same_in_table(conn, &Row::of_attempt(sale.id, attempt), &id(attempt.id.0), left_out);
+        same_in_table(conn, &Row::of_attempt(sale.id, attempt), &id(attempt.id.0), &[]);
     }
     for refund in &sale.refunds {
-        same_in_table(conn, &Row::of_refund(sale.id, refund), &id(refund.id.0), left_out);
+        same_in_table(conn, &Row::of_refund(sale.id, refund), &id(refund.id.0), &[]);
     }
 }
 
