@@ -180,3 +180,15 @@ fn a_hostile_file_is_refused_without_many_words() {
         assert!(words.len() <= 200_000, "{start:?}...: {} bytes are said about it", words.len());
     }
 }
+
+#[test]
+fn what_is_no_file_is_not_read() {
+    for path in ["/dev/zero", "/"] {
+        assert!(matches!(Config::load(Path::new(path)), Err(Faults::Unreadable { .. })), "{path}");
+    }
+    let folder = folder("no-file");
+    let text = example(&folder).replace(folder.join("platform-ca.pem").to_str().unwrap(), "/dev/zero");
+    let Err(Faults::Wrong(faults)) = Config::parse(Path::new("t"), &text) else { panic!("no fault") };
+    assert!(faults.len() == 1 && faults[0].what.contains("cannot read /dev/zero"), "{faults:?}");
+    std::fs::remove_dir_all(folder).unwrap();
+}
