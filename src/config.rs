@@ -1,11 +1,13 @@
 //! One TOML file becomes a typed configuration, or a list of all that is wrong with it. Opens no port and no socket.
 
 mod fault;
+#[cfg(feature = "fuzzing")]
+pub mod fuzz;
 mod pair;
 mod reader;
 mod till;
 
-pub use fault::{Fault, Faults};
+pub use fault::{FAULTS_MAX, Fault, Faults};
 pub use till::Till;
 
 use crate::shop::money::{Amount, Currency};
@@ -25,6 +27,12 @@ pub const LANGUAGES: [&str; 6] = ["en", "de", "fr", "es", "zh-Hans", "ar"];
 
 const FILE_BYTES_MAX: usize = 1 << 20;
 const PINS_MAX: usize = 4;
+/// More brackets are opened by no file of ours.
+const BRACKETS_MAX: usize = 4_096;
+/// So many fit into any stack, however deep they stand in one another.
+const BRACKETS_FEW: usize = 32;
+/// Room for so many more, each in the one before.
+const PARSE_STACK_BYTES: usize = 64 << 20;
 
 /// A configuration in which nothing was found wrong.
 #[derive(Clone, Debug)]
@@ -88,7 +96,7 @@ pub struct Platform {
 impl Config {
     /// Reads and checks a file. All faults are found at once; nothing is changed.
     pub fn load(file: &Path) -> Result<Config, Faults> {
-        let bytes = std::fs::read(file).map_err(|cause| Faults::Unreadable { file: file.to_owned(), cause })?;
+        let bytes = pair::read(file).map_err(|cause| Faults::Unreadable { file: file.to_owned(), cause })?;
         let wrong = |text: &str, at, what: &str, fix: &str| {
             Faults::Wrong(vec![Fault::at(file, text, at, what.to_owned(), fix.to_owned())])
         };
@@ -105,6 +113,25 @@ impl Config {
 
     /// Checks `text`, which is what `file` holds. Paths in it are looked at on this machine.
     pub fn parse(file: &Path, text: &str) -> Result<Config, Faults> {
+        // The parser's own limit of depth can be fooled by brackets closed otherwise than they were opened.
+        let brackets = text.bytes().filter(|b| matches!(b, b'[' | b'{')).count();
+        if brackets > BRACKETS_MAX {
+            let (what, fix) = (format!("there are more than {BRACKETS_MAX} brackets"), "is this the right file?");
+            return Err(Faults::Wrong(vec![Fault::at(file, text, 0..0, what, fix.to_owned())]));
+        }
+        if brackets <= BRACKETS_FEW {
+            return Config::parse_here(file, text);
+        }
+        std::thread::scope(|scope| {
+            let parse = std::thread::Builder::new().stack_size(PARSE_STACK_BYTES);
+            match parse.spawn_scoped(scope, || Config::parse_here(file, text)) {
+                Ok(parsing) => parsing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                Err(cause) => Err(Faults::Unreadable { file: file.to_owned(), cause }),
+            }
+        })
+    }
+
+    fn parse_here(file: &Path, text: &str) -> Result<Config, Faults> {
         let mut reader = Reader::new(file, text);
         let (table, errors) = DeTable::parse_recoverable(text);
         for error in &errors {

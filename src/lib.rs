@@ -1,6 +1,6 @@
 //! Tillgate: lets a customer at a till pay on their own phone over the shop's Wi-Fi. `ARCHITECTURE.md` is the map.
 #![cfg_attr(
-    test,
+    any(test, feature = "fuzzing"),
     allow(
         clippy::unwrap_used,
         clippy::expect_used,
@@ -26,6 +26,8 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod demo;
+#[cfg(feature = "fuzzing")]
+pub mod fuzz;
 pub mod gateway;
 pub mod listing;
 pub mod logging;

@@ -41,11 +41,15 @@ const FLOORS: &[(&str, &[&str])] = &[
             "listing", "ring", "gateway", "daemon",
         ],
     ),
+    // Built for fuzzing only.
+    ("fuzz", &["shop", "till", "portal", "platform", "store", "config"]),
     ("lib", &[]),
 ];
 
 /// Where each crate is used. `main` and `demo` see everything and still name what they need.
 const HOMES: &[(&str, &[&str])] = &[
+    // Turns bytes into what is fuzzed.
+    ("arbitrary", &["shop", "till", "store"]),
     ("argon2", &["sandbox"]),
     ("askama", &["portal", "sandbox", "demo"]),
     ("axum", &["portal", "sandbox", "demo"]),

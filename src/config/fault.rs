@@ -5,6 +5,13 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+/// Faults that are told of one file; with so many, more of them help nobody.
+pub const FAULTS_MAX: usize = 100;
+/// Longest piece of a line that is quoted.
+const QUOTE_CHARS_MAX: usize = 160;
+/// Longest text about one fault: what the file says may stand in it.
+const TEXT_CHARS_MAX: usize = 320;
+
 /// One thing that is wrong, or odd, at one place of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
@@ -19,6 +26,8 @@ pub struct Fault {
     /// What to do about it.
     pub fix: String,
     quote: String,
+    /// How many characters of the quote stand before the place.
+    lead: usize,
     width: usize,
 }
 
@@ -27,19 +36,30 @@ impl Fault {
     pub(super) fn at(file: &Path, text: &str, at: Range<usize>, what: String, fix: String) -> Fault {
         let before = text.get(..at.start).unwrap_or(text);
         let start = before.rfind('\n').map_or(0, |n| n.saturating_add(1));
-        let quote = text.get(start..).unwrap_or("").lines().next().unwrap_or("").to_owned();
-        let column = before.get(start..).unwrap_or("").chars().count().saturating_add(1);
+        let line = text.get(start..).unwrap_or("").lines().next().unwrap_or("");
+        let before_it = before.get(start..).unwrap_or("").chars().count();
+        let left_out = if line.len() > QUOTE_CHARS_MAX { before_it.saturating_sub(QUOTE_CHARS_MAX / 2) } else { 0 };
+        let quote: String = line.chars().skip(left_out).take(QUOTE_CHARS_MAX).collect();
+        let lead = before_it.saturating_sub(left_out);
         let marked = text.get(at).unwrap_or("").lines().next().unwrap_or("").chars().count();
-        let room = quote.chars().count().saturating_sub(column).saturating_add(1);
+        let room = quote.chars().count().saturating_sub(lead);
         Fault {
             file: file.to_owned(),
             line: before.matches('\n').count().saturating_add(1),
-            column,
-            what,
-            fix,
+            column: before_it.saturating_add(1),
+            what: shortened(what),
+            fix: shortened(fix),
             quote,
+            lead,
             width: marked.min(room).max(1),
         }
+    }
+}
+
+fn shortened(text: String) -> String {
+    match text.char_indices().nth(TEXT_CHARS_MAX) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        None => text,
     }
 }
 
@@ -48,7 +68,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = self.line.to_string();
         let gap = " ".repeat(number.len());
-        let lead: String = self.quote.chars().take(self.column.saturating_sub(1)).collect();
+        let lead: String = self.quote.chars().take(self.lead).collect();
         let lead: String = lead.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
         writeln!(f, "{}:{}:{}: {}", self.file.display(), self.line, self.column, self.what)?;
         writeln!(f, "  {number} | {}", self.quote)?;
@@ -67,7 +87,8 @@ pub enum Faults {
         /// Why.
         cause: io::Error,
     },
-    /// The file was read, and all that is wrong in it was found; in the order of the lines, never empty.
+    /// The file was read, and what is wrong in it was found: all, or the first [`FAULTS_MAX`]; in the order of the lines, never
+    /// empty.
     Wrong(Vec<Fault>),
 }
 
@@ -83,7 +104,12 @@ impl fmt::Display for Faults {
                     writeln!(f, "{fault}")?;
                 }
                 let count = list.len();
-                write!(f, "{count} {} in the configuration", if count == 1 { "fault" } else { "faults" })
+                let word = match count {
+                    1 => "fault",
+                    FAULTS_MAX => "faults or more",
+                    _ => "faults",
+                };
+                write!(f, "{count} {word} in the configuration")
             }
         }
     }

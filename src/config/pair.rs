@@ -1,15 +1,29 @@
 //! Looks at the certificate files that a configuration names. Opens no connection.
 
+use super::FILE_BYTES_MAX;
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SigningKey};
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
+/// What is in a file, but not much more than any of ours can hold: a name such as `/dev/zero` must not hold the start up.
+pub(super) fn read(file: &Path) -> io::Result<Vec<u8>> {
+    if !std::fs::metadata(file)?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    let mut bytes = Vec::new();
+    let most = u64::try_from(FILE_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
+    File::open(file)?.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// The certificates of a PEM file, one at least.
 pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let text = std::fs::read(file).map_err(|e| format!("cannot read {}: {e}", file.display()))?;
+    let text = read(file).map_err(|e| format!("cannot read {}: {e}", file.display()))?;
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     let all = all.map_err(|e| format!("{} is not PEM: {e}", file.display()))?;
     if all.is_empty() {
@@ -24,7 +38,7 @@ pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, 
 
 /// The private key of a PEM file.
 pub(super) fn private_key(file: &Path) -> Result<Arc<dyn SigningKey>, String> {
-    let text = std::fs::read(file).map_err(|e| format!("cannot read {}: {e}", file.display()))?;
+    let text = read(file).map_err(|e| format!("cannot read {}: {e}", file.display()))?;
     let key =
         PrivateKeyDer::from_pem_slice(&text).map_err(|_| format!("{} holds no private key in PEM", file.display()))?;
     any_supported_type(&key).map_err(|_| format!("{} is a kind of key that cannot be used", file.display()))

@@ -1,6 +1,6 @@
 //! Takes values out of a parsed TOML file, keeps what is wrong with them and where. Knows no key of ours.
 
-use super::fault::Fault;
+use super::fault::{FAULTS_MAX, Fault};
 use std::ops::{Range, RangeInclusive};
 use std::path::Path;
 use toml::Spanned;
@@ -71,7 +71,9 @@ impl<'t> Reader<'t> {
     }
 
     pub(super) fn fault(&mut self, at: &Range<usize>, what: impl Into<String>, fix: impl Into<String>) {
-        self.faults.push(Fault::at(self.file, self.text, at.clone(), what.into(), fix.into()));
+        if self.faults.len() < FAULTS_MAX {
+            self.faults.push(Fault::at(self.file, self.text, at.clone(), what.into(), fix.into()));
+        }
     }
 
     pub(super) fn warn(&mut self, at: &Range<usize>, what: impl Into<String>, fix: impl Into<String>) {
@@ -280,9 +282,12 @@ fn quoted(key: &str, written: &str) -> String {
     }
 }
 
+/// A longer word is near none of ours.
+const WORD_BYTES_MAX: usize = 64;
+
 /// "did you mean" if one of `words` is near `word`, else all of them.
 pub(super) fn one_of(word: &str, words: &[&str]) -> String {
-    let near = words.iter().map(|w| (steps(word, w), w)).min();
+    let near = words.iter().filter(|_| word.len() <= WORD_BYTES_MAX).map(|w| (steps(word, w), w)).min();
     match near {
         Some((far, best)) if far <= best.len().div_ceil(3) => format!("did you mean `{best}`?"),
         Some(_) | None => format!("it can be: {}", words.join(", ")),

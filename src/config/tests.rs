@@ -141,3 +141,54 @@ fn no_cut_of_the_example_panics() {
         let _ = Config::parse(Path::new("t"), &gap);
     }
 }
+
+#[test]
+fn a_hostile_file_is_refused_without_many_words() {
+    let fill = |unit: &str| unit.repeat(100_000 / unit.len());
+    let hostile = [
+        fill("=\n"),
+        fill("\u{1}"),
+        fill("a"),
+        format!("[shop]\nx = {{{}}}", fill("a=1,")),
+        (0..9_000).map(|n| format!("k{n} = 1\n")).collect(),
+        format!("t = {{{}}}", (0..8_000).map(|n| format!("k{n}=1,")).collect::<String>()),
+        fill("[[till]]\n"),
+        fill("[[till]]\nnumber=1\nport='/x'\n"),
+        format!("{}=1", fill("a.")),
+        format!("[{}a]", fill("a.")),
+        format!("x={}", fill("[")),
+        format!("x={}", fill("{a=")),
+        format!("x={}", fill("{a.a=")),
+        format!("x='{}'", fill("a")),
+        format!("[shop]\nlanguage='{}'", fill("a")),
+        format!("[portal]\nlisten='{}'", fill("\u{e9}")),
+        fill("a=1\n"),
+        fill("a.b=1\n"),
+        fill("[a]\n"),
+        fill("\"\"\""),
+        fill("\n"),
+        fill("#\r"),
+        fill("[s]\nx={a=1]]\nn=1\np=\"/de}\n"),
+        "[s]\nx={a=1]]\nn=1\np=\"/de}\n".repeat(1_300),
+        (0..6_000).map(|n| format!("[s{n}.a]\n")).collect(),
+        (0..6_000).map(|n| format!("a.s{n}.a=1\n")).collect(),
+    ];
+    for text in hostile {
+        let Err(Faults::Wrong(faults)) = Config::parse(Path::new("t"), &text) else { panic!("it is no configuration") };
+        let words = Faults::Wrong(faults).to_string();
+        let start: String = text.chars().take(20).collect();
+        assert!(words.len() <= 200_000, "{start:?}...: {} bytes are said about it", words.len());
+    }
+}
+
+#[test]
+fn what_is_no_file_is_not_read() {
+    for path in ["/dev/zero", "/"] {
+        assert!(matches!(Config::load(Path::new(path)), Err(Faults::Unreadable { .. })), "{path}");
+    }
+    let folder = folder("no-file");
+    let text = example(&folder).replace(folder.join("platform-ca.pem").to_str().unwrap(), "/dev/zero");
+    let Err(Faults::Wrong(faults)) = Config::parse(Path::new("t"), &text) else { panic!("no fault") };
+    assert!(faults.len() == 1 && faults[0].what.contains("cannot read /dev/zero"), "{faults:?}");
+    std::fs::remove_dir_all(folder).unwrap();
+}

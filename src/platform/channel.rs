@@ -227,6 +227,12 @@ fn not_after(certificate: &[u8]) -> Option<Wall> {
     Some(Wall(at.as_millisecond()))
 }
 
+/// Arbitrary bytes taken for a certificate.
+#[cfg(feature = "fuzzing")]
+pub(super) fn fuzz(certificate: &[u8]) {
+    let _ = not_after(certificate);
+}
+
 struct Der<'a> {
     tag: u8,
     content: &'a [u8],

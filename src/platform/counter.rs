@@ -103,10 +103,7 @@ impl Platform for Counter {
     async fn create(&self, create: &Create) -> Result<Payment, CallError> {
         let path = format!("/v1/payments/{}", create.attempt);
         let answer = self.ask(Method::PUT, &path, Some(self.create_body(create)), 0).await?;
-        match answer.status {
-            200 | 201 => payment(&answer),
-            _ => Err(refusal(&answer)),
-        }
+        created(&answer)
     }
 
     async fn query(&self, attempt: AttemptId, version: u64, wait_secs: u32) -> Result<Payment, CallError> {
@@ -115,44 +112,26 @@ impl Platform for Counter {
             secs => format!("/v1/payments/{attempt}?wait={secs}&version={version}"),
         };
         let answer = self.ask(Method::GET, &path, None, wait_secs).await?;
-        match answer.status {
-            200 => payment(&answer),
-            _ => Err(absence(&answer)),
-        }
+        queried(&answer)
     }
 
     async fn cancel(&self, attempt: AttemptId) -> Result<Payment, CallError> {
         let path = format!("/v1/payments/{attempt}/cancel");
         let answer = self.ask(Method::POST, &path, Some(b"{}".to_vec()), 0).await?;
-        match answer.status {
-            200 => match parse::<TombstoneWire>(&answer) {
-                Ok(stone) if stone.tombstone && stone.id == attempt.to_string() => {
-                    Err(CallError::Refused(Refused::Tombstone))
-                }
-                Ok(stone) if stone.tombstone => Err(odd("a tombstone of another id")),
-                Ok(_) | Err(_) => payment(&answer),
-            },
-            _ => Err(absence(&answer)),
-        }
+        cancelled(&answer, attempt)
     }
 
     async fn refund(&self, attempt: AttemptId, refund: RefundId, amount: Amount) -> Result<RefundStatus, CallError> {
         let path = format!("/v1/payments/{attempt}/refunds/{refund}");
         let body = serde_json::to_vec(&RefundAskWire { amount: AmountWire::from(amount) }).unwrap_or_default();
         let answer = self.ask(Method::PUT, &path, Some(body), 0).await?;
-        match answer.status {
-            200 | 201 => refund_status(&answer, attempt, refund, Some(amount)),
-            _ => Err(absence(&answer)),
-        }
+        refunded(&answer, attempt, refund, amount)
     }
 
     async fn query_refund(&self, attempt: AttemptId, refund: RefundId) -> Result<RefundStatus, CallError> {
         let path = format!("/v1/payments/{attempt}/refunds/{refund}");
         let answer = self.ask(Method::GET, &path, None, 0).await?;
-        match answer.status {
-            200 => refund_status(&answer, attempt, refund, None),
-            _ => Err(absence(&answer)),
-        }
+        refund_queried(&answer, attempt, refund)
     }
 
     async fn list(&self, since: &str) -> Result<Page, CallError> {
@@ -161,35 +140,12 @@ impl Platform for Counter {
         }
         let path = format!("/v1/payments?since={since}");
         let answer = self.ask_within(Method::GET, &path, None, Duration::ZERO, PAGE_BYTES_MAX).await?;
-        if answer.status != 200 {
-            return Err(odd("no page"));
-        }
-        let page: PageWire = parse(&answer)?;
-        if !is_cursor(&page.next) {
-            return Err(odd("a cursor that breaks the rules"));
-        }
-        let payments = page.payments.into_iter().map(Payment::try_from).collect::<Result<_, _>>().map_err(odd)?;
-        Ok(Page { payments, next: page.next, more: page.more })
+        listed(&answer)
     }
 
     async fn probe(&self) -> Result<Facts, CallError> {
         let answer = self.ask(Method::GET, "/v1/platform", None, 0).await?;
-        if answer.status != 200 {
-            return Err(odd("no facts"));
-        }
-        let facts: FactsWire = parse(&answer)?;
-        // A currency that this program does not know is of no use to its shop, and no error.
-        let limits = facts.currencies.into_iter().filter_map(|c| {
-            let currency = Currency::from_code(&c.currency).filter(|known| known.exponent() == c.exponent)?;
-            Some(Limits { currency, min_minor: c.min, max_minor: c.max })
-        });
-        Ok(Facts {
-            time: wall(&facts.time).ok_or_else(|| odd("a time that is none"))?,
-            limits: limits.collect(),
-            expires_in_min_secs: facts.expires_in_min,
-            wait_max_secs: facts.wait_max,
-            checkout_hosts: facts.checkout_hosts,
-        })
+        probed(&answer)
     }
 }
 
@@ -201,6 +157,85 @@ fn is_cursor(text: &str) -> bool {
 fn odd(what: impl fmt::Display) -> CallError {
     tracing::warn!(%what, "the platform's answer makes no sense");
     CallError::Unknown
+}
+
+// What each call concludes from its answer, whatever it is.
+
+pub(super) fn created(answer: &Answer) -> Result<Payment, CallError> {
+    match answer.status {
+        200 | 201 => payment(answer),
+        _ => Err(refusal(answer)),
+    }
+}
+
+pub(super) fn queried(answer: &Answer) -> Result<Payment, CallError> {
+    match answer.status {
+        200 => payment(answer),
+        _ => Err(absence(answer)),
+    }
+}
+
+pub(super) fn cancelled(answer: &Answer, attempt: AttemptId) -> Result<Payment, CallError> {
+    match answer.status {
+        200 => match parse::<TombstoneWire>(answer) {
+            Ok(stone) if stone.tombstone && stone.id == attempt.to_string() => {
+                Err(CallError::Refused(Refused::Tombstone))
+            }
+            Ok(stone) if stone.tombstone => Err(odd("a tombstone of another id")),
+            Ok(_) | Err(_) => payment(answer),
+        },
+        _ => Err(absence(answer)),
+    }
+}
+
+pub(super) fn refunded(
+    answer: &Answer,
+    attempt: AttemptId,
+    refund: RefundId,
+    amount: Amount,
+) -> Result<RefundStatus, CallError> {
+    match answer.status {
+        200 | 201 => refund_status(answer, attempt, refund, Some(amount)),
+        _ => Err(absence(answer)),
+    }
+}
+
+pub(super) fn refund_queried(answer: &Answer, attempt: AttemptId, refund: RefundId) -> Result<RefundStatus, CallError> {
+    match answer.status {
+        200 => refund_status(answer, attempt, refund, None),
+        _ => Err(absence(answer)),
+    }
+}
+
+pub(super) fn listed(answer: &Answer) -> Result<Page, CallError> {
+    if answer.status != 200 {
+        return Err(odd("no page"));
+    }
+    let page: PageWire = parse(answer)?;
+    if !is_cursor(&page.next) {
+        return Err(odd("a cursor that breaks the rules"));
+    }
+    let payments = page.payments.into_iter().map(Payment::try_from).collect::<Result<_, _>>().map_err(odd)?;
+    Ok(Page { payments, next: page.next, more: page.more })
+}
+
+pub(super) fn probed(answer: &Answer) -> Result<Facts, CallError> {
+    if answer.status != 200 {
+        return Err(odd("no facts"));
+    }
+    let facts: FactsWire = parse(answer)?;
+    // A currency that this program does not know is of no use to its shop, and no error.
+    let limits = facts.currencies.into_iter().filter_map(|c| {
+        let currency = Currency::from_code(&c.currency).filter(|known| known.exponent() == c.exponent)?;
+        Some(Limits { currency, min_minor: c.min, max_minor: c.max })
+    });
+    Ok(Facts {
+        time: wall(&facts.time).ok_or_else(|| odd("a time that is none"))?,
+        limits: limits.collect(),
+        expires_in_min_secs: facts.expires_in_min,
+        wait_max_secs: facts.wait_max,
+        checkout_hosts: facts.checkout_hosts,
+    })
 }
 
 fn payment(answer: &Answer) -> Result<Payment, CallError> {

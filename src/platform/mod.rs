@@ -3,6 +3,8 @@
 
 pub mod channel;
 pub mod counter;
+#[cfg(feature = "fuzzing")]
+pub mod fuzz;
 
 use crate::inbox::Inbox;
 use crate::shop::effect::{Create, PlatformCall};

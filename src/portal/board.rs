@@ -217,6 +217,13 @@ impl Board {
         Some(Live { version: seat.version.subscribe(), displaced })
     }
 
+    /// As new.
+    #[cfg(feature = "fuzzing")]
+    pub(super) fn clear(&self) {
+        let mut seats = self.lock();
+        (seats.taken, seats.ended, seats.version) = (BTreeMap::new(), VecDeque::new(), 1);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Seats> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

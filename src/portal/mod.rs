@@ -3,6 +3,8 @@
 mod amounts;
 mod assets;
 mod board;
+#[cfg(feature = "fuzzing")]
+pub mod fuzz;
 mod language;
 mod live;
 mod loads;

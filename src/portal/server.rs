@@ -70,7 +70,9 @@ async fn serve(
     let _ = stream.set_nodelay(true);
     let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNHEARD_MS);
     let read_timeout = site.limits.read_timeout;
-    let service = service_fn(move |request| answer(site.clone(), router.clone(), peer, request));
+    let service = service_fn(move |request: Request<Incoming>| {
+        answer(site.clone(), router.clone(), peer, request.map(Body::new))
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(read_timeout)
@@ -90,13 +92,12 @@ async fn serve(
     }
 }
 
-async fn answer(
+pub(super) async fn answer(
     site: Arc<Site>,
     router: Router,
     peer: IpAddr,
-    request: Request<Incoming>,
+    mut request: Request,
 ) -> Result<Response, Infallible> {
-    let mut request = request.map(Body::new);
     let mut response = if is_own(&site, &request) {
         request.extensions_mut().insert(Peer(peer));
         match router.oneshot(request).await {
@@ -116,7 +117,7 @@ fn is_own(site: &Site, request: &Request) -> bool {
     request.uri().authority().map(|a| a.as_str()).or_else(host).is_some_and(|authority| site.is_own(authority))
 }
 
-fn router(site: Arc<Site>) -> Router {
+pub(super) fn router(site: Arc<Site>) -> Router {
     let to_start = |axum::extract::State(site): axum::extract::State<Arc<Site>>| async move { site.to_start() };
     Router::new()
         .route("/", get(loads::start))

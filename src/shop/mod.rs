@@ -22,7 +22,8 @@ mod planted;
 mod screens;
 mod settle;
 mod telling;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
+#[cfg_attr(not(test), allow(unused))]
 mod tests;
 mod tills;
 
@@ -335,6 +336,18 @@ impl Shop {
 }
 
 pub use calls::LineState;
+
+/// Events as no adapter would send them: see `tests/fuzz.rs`.
+#[cfg(feature = "fuzzing")]
+pub fn fuzz_events(data: &[u8]) {
+    tests::fuzz::events(data);
+}
+
+/// A whole run with an honest platform, its dice taken from the bytes.
+#[cfg(feature = "fuzzing")]
+pub fn fuzz_run(data: &[u8]) {
+    tests::fuzz::run(data);
+}
 
 impl Live {
     fn new(sale: Sale) -> Live {

@@ -35,6 +35,14 @@ impl Currency {
     pub fn exponent(&self) -> u8 {
         self.exponent
     }
+
+    /// So many minor units as a number with the currency's decimals: "12.50". Sums may be larger than any amount.
+    pub fn decimal(&self, minor: u64) -> String {
+        let exponent = usize::from(self.exponent);
+        let digits = format!("{minor:0width$}", width = exponent.saturating_add(1));
+        let (whole, part) = digits.split_at(digits.len().saturating_sub(exponent));
+        if part.is_empty() { whole.to_owned() } else { format!("{whole}.{part}") }
+    }
 }
 
 impl fmt::Debug for Currency {
@@ -124,10 +132,7 @@ impl Amount {
 
     /// The number alone, with the currency's decimals: "12.50".
     pub fn decimal(&self) -> String {
-        let exponent = usize::from(self.currency.exponent);
-        let digits = format!("{:0width$}", self.minor, width = exponent.saturating_add(1));
-        let (whole, part) = digits.split_at(digits.len().saturating_sub(exponent));
-        if part.is_empty() { whole.to_owned() } else { format!("{whole}.{part}") }
+        self.currency.decimal(self.minor)
     }
 }
 

@@ -75,7 +75,9 @@ impl Sale {
     }
 
     fn begin_refund(&mut self, attempt: AttemptId, minor: u64, why: RefundWhy, ids: &mut Ids) {
-        let Ok(amount) = Amount::from_minor(minor, self.amount.currency()) else { return };
+        // More than an amount can say goes back piece by piece.
+        let piece = minor.min(Amount::MINOR_MAX);
+        let Ok(amount) = Amount::from_minor(piece, self.amount.currency()) else { return };
         let (id, state) = (RefundId(ids.draw()), RefundState::Intent { doubt: None });
         self.refunds.push(Refund { id, attempt, amount, why, state, needs_person: None });
     }

@@ -1,5 +1,7 @@
 //! The shop under test: cases as text tables, and random runs; the laws are checked at every step of both.
 
+#[cfg(feature = "fuzzing")]
+pub(super) mod fuzz;
 mod laws;
 mod parts;
 pub(super) mod random;

@@ -1,5 +1,6 @@
 //! Rows of the store as sales, attempts, refunds and sessions again; what was never written is an error. Runs no statement.
 
+use super::row::Row;
 use super::words::{Word, closed_from, declined_from};
 use crate::shop::attempt::{
     Attempt, AttemptState, Link, NeedsPerson, NeedsPersonWhy, Refund, RefundState, RefundWhy, Since, TryFailure,
@@ -11,7 +12,7 @@ use crate::shop::pairing::Pairing;
 use crate::shop::sale::{AbortWhy, Code, Sale, SaleState, Telling};
 use crate::shop::session::{Place, Session};
 use crate::shop::time::{BootId, Mono, Now, Wall};
-use rusqlite::types::FromSql;
+use rusqlite::types::{FromSql, Value};
 
 /// A row that says something no record can have said: it was changed from outside, or the file is damaged.
 #[derive(Debug)]
@@ -49,6 +50,22 @@ impl Cells<'_> {
                 matches!(error, FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..));
             if odd { ReadError::Column(column) } else { ReadError::Sql(error) }
         })
+    }
+
+    /// Whether what was read of this row is written as this row again, to the cell: else one of them holds what was never
+    /// written, such as a date in words or a cell that its state does not have.
+    pub(super) fn is_exactly(self, written: &Row) -> Result<(), ReadError> {
+        for (column, value) in written.table.columns.iter().zip(&written.values) {
+            if self.get::<Value>(column)? != *value {
+                return Err(ReadError::Column(column));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a sale's row says that something is still to be done.
+    pub(super) fn open(self) -> Result<bool, ReadError> {
+        self.get("open")
     }
 
     fn id_if_any(self, column: &'static str) -> Result<Option<u128>, ReadError> {

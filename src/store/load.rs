@@ -1,6 +1,7 @@
 //! Reading sales whole, for the ring and for the checks at the start. Writes nothing.
 
 use super::cells::{Cells, ReadError};
+use super::row::Row;
 use crate::shop;
 use crate::shop::event::{Ticket, TillNumber};
 use crate::shop::id::{AttemptId, SaleId};
@@ -34,13 +35,15 @@ pub(super) fn load(conn: &Connection) -> Result<Loaded, ReadError> {
     let mut statement = conn.prepare_cached("SELECT * FROM sessions ORDER BY id")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        sessions.push(Cells(row).session()?);
+        let session = Cells(row).session()?;
+        Cells(row).is_exactly(&Row::of_session(&session))?;
+        sessions.push(session);
     }
     let mut sales = Vec::new();
     let mut statement = conn.prepare_cached(OPEN_AND_NEWEST)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        sales.push(whole(conn, Cells(row).sale()?)?);
+        sales.push(whole(conn, Cells(row))?);
     }
     let cursor = "SELECT cursor FROM reconciliation";
     let cursor = conn.query_row(cursor, [], |row| row.get::<_, String>(0)).optional()?;
@@ -82,21 +85,27 @@ fn one(conn: &Connection, sql: &str, params: impl Params) -> Result<Option<Sale>
     let mut rows = statement.query(params)?;
     match rows.next()? {
         None => Ok(None),
-        Some(row) => whole(conn, Cells(row).sale()?).map(Some),
+        Some(row) => whole(conn, Cells(row)).map(Some),
     }
 }
 
-fn whole(conn: &Connection, mut sale: Sale) -> Result<Sale, ReadError> {
+fn whole(conn: &Connection, row: Cells<'_>) -> Result<Sale, ReadError> {
+    let mut sale = row.sale()?;
+    row.is_exactly(&Row::of_sale(&sale, row.open()?))?;
     let id = sale.id.0.to_be_bytes();
     let mut statement = conn.prepare_cached("SELECT * FROM attempts WHERE sale = ?1 ORDER BY number, no")?;
     let mut rows = statement.query([id])?;
     while let Some(row) = rows.next()? {
-        sale.attempts.push(Cells(row).attempt()?);
+        let attempt = Cells(row).attempt()?;
+        Cells(row).is_exactly(&Row::of_attempt(sale.id, &attempt))?;
+        sale.attempts.push(attempt);
     }
     let mut statement = conn.prepare_cached("SELECT * FROM refunds WHERE sale = ?1 ORDER BY no")?;
     let mut rows = statement.query([id])?;
     while let Some(row) = rows.next()? {
-        sale.refunds.push(Cells(row).refund()?);
+        let refund = Cells(row).refund()?;
+        Cells(row).is_exactly(&Row::of_refund(sale.id, &refund))?;
+        sale.refunds.push(refund);
     }
     Ok(sale)
 }

@@ -7,6 +7,8 @@ mod backup;
 mod books;
 mod cells;
 mod disk;
+#[cfg(feature = "fuzzing")]
+pub mod fuzz;
 mod journal;
 mod load;
 mod row;

@@ -200,7 +200,7 @@ fn known(migrations: usize) -> i64 {
 }
 
 /// The schema version of the file; 0 for an empty one. Refuses files of others and newer ones.
-fn version_of(conn: &Connection, path: &Path, migrations: usize) -> Result<i64, OpenError> {
+pub(super) fn version_of(conn: &Connection, path: &Path, migrations: usize) -> Result<i64, OpenError> {
     let read = |sql: &str| {
         conn.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(|error| OpenError::of_sqlite(path, error))
     };
@@ -217,7 +217,7 @@ fn version_of(conn: &Connection, path: &Path, migrations: usize) -> Result<i64, 
     }
 }
 
-fn settle(conn: &Connection, version: i64, synchronous: Synchronous) -> Result<(), rusqlite::Error> {
+pub(super) fn settle(conn: &Connection, version: i64, synchronous: Synchronous) -> Result<(), rusqlite::Error> {
     if version == 0 {
         conn.pragma_update(None, "page_size", PAGE_BYTES)?;
     }

@@ -112,8 +112,19 @@ impl Store {
         let conn = open_writer(path, MIGRATIONS, synchronous)?;
         let head = check_at_start(&conn, path)?;
         make_durable(&conn, path)?;
-        let upserts = [&SALES, &ATTEMPTS, &REFUNDS, &TICKETS, &SESSIONS].map(|table| (table, upsert(table)));
-        Ok(Store { conn, head, upserts, _lock: lock })
+        Ok(Store { conn, head, upserts: upserts(), _lock: lock })
+    }
+
+    /// A store over an empty one in memory.
+    #[cfg(feature = "fuzzing")]
+    pub(super) fn over(conn: Connection) -> std::io::Result<Store> {
+        Ok(Store { conn, head: Head::EMPTY, upserts: upserts(), _lock: File::open("/dev/null")? })
+    }
+
+    /// Its connection.
+    #[cfg(feature = "fuzzing")]
+    pub(super) fn conn(&mut self) -> &mut Connection {
+        &mut self.conn
     }
 
     /// Writes the records of any number of steps in one transaction: each row, and its copy in the journal, dated
@@ -273,6 +284,10 @@ fn decode(record: &Record, seq: i64) -> (Entry, Option<Change>) {
         Record::Alarm(alarm) => return (Entry::of_alarm(alarm), None),
     };
     (Entry::of_row(&row), Some(Change::Row(row, seq)))
+}
+
+fn upserts() -> [(&'static Table, String); 5] {
+    [&SALES, &ATTEMPTS, &REFUNDS, &TICKETS, &SESSIONS].map(|table| (table, upsert(table)))
 }
 
 /// Columns that never change are not set again, so that their indices are not written; they must be the same.

@@ -188,8 +188,9 @@ fn play(args: TillArgs) -> Result<u8, Failed> {
         },
         What::Totals { epoch } => {
             let sums = player.totals(epoch, show)?;
-            println!("approved   {:>6}  {}", sums.approved, sums.approved_sum);
-            println!("given back         {}", sums.given_back);
+            let money = |minor| format!("{} {}", sums.currency.decimal(minor), sums.currency);
+            println!("approved   {:>6}  {}", sums.approved, money(sums.approved_minor));
+            println!("given back         {}", money(sums.given_back_minor));
             println!("not paid   {:>6}", sums.unpaid);
             EXIT_DONE
         }

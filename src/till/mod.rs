@@ -2,6 +2,8 @@
 
 pub mod driver;
 pub mod frame;
+#[cfg(feature = "fuzzing")]
+pub mod fuzz;
 pub mod installer;
 mod mailbox;
 pub mod plain;

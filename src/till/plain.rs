@@ -124,6 +124,12 @@ impl Plain {
         }
     }
 
+    /// Frames that wait, results that are remembered, and bytes of a frame begun.
+    #[cfg(feature = "fuzzing")]
+    pub(super) fn held(&self) -> (usize, usize, usize) {
+        (self.waiting.len(), self.unheard.len(), self.decoder.held())
+    }
+
     fn heard_body(&mut self, now: Mono, body: &str, out: &mut Out) {
         let fields: Vec<&str> = body.split('|').collect();
         let (word, id, rest) = match fields.as_slice() {

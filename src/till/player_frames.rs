@@ -54,9 +54,10 @@ impl BoxFrame {
                 BoxFrame::Sums(Sums {
                     epoch: if epoch.is_empty() { None } else { Some(small(epoch)?) },
                     approved: number(approved, u64::MAX)?,
-                    approved_sum: money(sum, currency)?,
-                    given_back: money(back, currency)?,
+                    approved_minor: number(sum, u64::MAX)?,
+                    given_back_minor: number(back, u64::MAX)?,
                     unpaid: number(unpaid, u64::MAX)?,
+                    currency,
                 })
             }
             _ => return None,

@@ -54,15 +54,19 @@ impl Memory {
 
     fn save(&self) -> io::Result<()> {
         let Some(path) = &self.file else { return Ok(()) };
+        let fresh = path.with_extension("new");
+        let mut file = File::create(&fresh)?;
+        file.write_all(self.text().as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&fresh, path)
+    }
+
+    fn text(&self) -> String {
         let mut text = format!("epoch {}\nticket {}\n", self.epoch, self.ticket);
         if let Some(Ticket { epoch, number }) = self.unfinished {
             text.push_str(&format!("unfinished {} {number}\n", epoch.unwrap_or(0)));
         }
-        let fresh = path.with_extension("new");
-        let mut file = File::create(&fresh)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&fresh, path)
+        text
     }
 }
 
@@ -84,6 +88,15 @@ fn parse(text: &str) -> Option<(u32, u32, Option<Ticket>)> {
         }
     }
     Some((epoch?, ticket?, unfinished))
+}
+
+/// Arbitrary text read; what is read is read again from what is written of it.
+#[cfg(feature = "fuzzing")]
+pub(super) fn fuzz(text: &str) {
+    if let Some((epoch, ticket, unfinished)) = parse(text) {
+        let memory = Memory { file: None, epoch, ticket, unfinished };
+        assert_eq!(parse(&memory.text()), Some((epoch, ticket, unfinished)));
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What a till learns from the box and shows to the cashier. Plain values; nothing here talks to a line.
 
 use crate::shop::event::Ticket;
-use crate::shop::money::Amount;
+use crate::shop::money::{Amount, Currency};
 use std::{fmt, io};
 
 /// How a till shows and prints. Called in the order in which things happen, a result before the till answers it.
@@ -117,12 +117,14 @@ pub struct Sums {
     pub epoch: Option<u32>,
     /// Sales approved.
     pub approved: u64,
-    /// Their sum.
-    pub approved_sum: Amount,
-    /// What was given back of it.
-    pub given_back: Amount,
+    /// Their sum, in minor units. More than one amount can be.
+    pub approved_minor: u64,
+    /// Minor units given back of it.
+    pub given_back_minor: u64,
     /// Sales that ended without payment.
     pub unpaid: u64,
+    /// Of the sums.
+    pub currency: Currency,
 }
 
 /// Why a till learns nothing.

@@ -149,7 +149,9 @@ impl Laws {
         for earlier in &sale.attempts {
             let law = if kind(&earlier.state) == 0 { 6 } else { 7 };
             let goes_back = sum(sale.refunds.iter().filter(|r| r.attempt == earlier.id)) == earlier.paid_minor;
-            let closed = self.closed.contains(&earlier.id) && goes_back;
+            // Money that the platform will not give back is a person's, who was called: it binds no later phone.
+            let refused = sale.refunds.iter().any(|r| r.attempt == earlier.id && r.needs_person.is_some());
+            let closed = self.closed.contains(&earlier.id) && (goes_back || refused);
             self.law(law, closed, || format!("a fresh id while the attempt before is {:?}", earlier.state));
         }
         if let Some(law) = self.mute {

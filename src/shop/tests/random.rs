@@ -41,6 +41,8 @@ enum Mail {
 struct Player {
     world: World,
     dice: u64,
+    /// What is rolled first, backwards; then the dice.
+    chosen: Vec<u8>,
     /// Milliseconds since the run began; the machine's own clock starts again with each boot.
     clock: u64,
     faults: bool,
@@ -63,6 +65,7 @@ impl Player {
         let (papers, dead, results, asked) = Default::default();
         let mut player = Player {
             world,
+            chosen: Vec::new(),
             dice: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15),
             clock: 0,
             faults: true,
@@ -81,6 +84,10 @@ impl Player {
 
     /// A number below `n`.
     fn roll(&mut self, n: u64) -> u64 {
+        if let Some(byte) = self.chosen.pop() {
+            let more = if n > 256 { self.chosen.pop().unwrap_or(0) } else { 0 };
+            return (u64::from(byte) << 16 | u64::from(more) << 8 | u64::from(byte)) % n;
+        }
         self.dice = self.dice.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut x = self.dice;
         x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -600,6 +607,23 @@ pub(in crate::shop) fn run(seed: u64, loud: bool) -> Option<(u8, String)> {
         player.step();
     }
     if !player.broken() {
+        player.rest();
+    }
+    player.world.laws.broken.into_iter().next()
+}
+
+/// One run whose rolls are these bytes, and which is over with them; every other one must then come to rest.
+pub(in crate::shop) fn run_on(bytes: &[u8]) -> Option<(u8, String)> {
+    let (first, rest) = bytes.split_first()?;
+    let mut player = Player::new(u64::from(first >> 6), false);
+    if first & 1 == 0 {
+        player.begin_well();
+    }
+    player.chosen = rest.iter().rev().copied().collect();
+    while !player.chosen.is_empty() && !player.broken() {
+        player.step();
+    }
+    if !player.broken() && first & 2 == 0 {
         player.rest();
     }
     player.world.laws.broken.into_iter().next()

@@ -218,7 +218,7 @@ impl Rig {
         assert!(payments.iter().all(|p| sales.iter().any(|s| s.id.to_string() == p.sale)), "{payments:?}");
         let kept: u64 = sales.iter().map(kept_minor).sum();
         let sums = self.till.totals();
-        assert_eq!(sums.approved_sum.minor() - sums.given_back.minor(), kept, "{sums:?}");
+        assert_eq!(sums.approved_minor - sums.given_back_minor, kept, "{sums:?}");
         verify(&self.stage.shop_books(), &mut |_, _| {}).unwrap();
         sales
     }
