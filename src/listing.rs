@@ -105,7 +105,7 @@ impl State {
 fn told_name(telling: Option<Telling>) -> &'static str {
     match telling {
         None => "",
-        Some(Telling::Telling | Telling::TakeLater { .. }) => "telling",
+        Some(Telling::Telling { .. } | Telling::TakeLater { .. }) => "telling",
         Some(Telling::Taken) => "taken",
         Some(Telling::Rejected) => "rejected",
         Some(Telling::Unheard { .. }) => "unheard",

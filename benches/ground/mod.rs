@@ -94,7 +94,7 @@ impl Steps {
         steps.push(vec![try_row(&attempt)]);
         attempt.state = paid;
         sale.ended_at = ended;
-        sale.state = SaleState::Approved { attempt: attempt.id, telling: Telling::Telling };
+        sale.state = SaleState::Approved { attempt: attempt.id, telling: Telling::Telling { put_off: 0 } };
         steps.push(vec![try_row(&attempt), row(&sale, true)]);
         sale.state = approved;
         steps.push(vec![row(&sale, false)]);

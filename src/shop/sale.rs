@@ -341,7 +341,8 @@ impl Sale {
         if let Some(Telling::TakeLater { at, times }) = self.state.telling()
             && now.mono >= at
         {
-            self.set_telling(if times < TAKE_LATER_MAX { Telling::Telling } else { self.unheard(now, policy) });
+            let again = Telling::Telling { put_off: times };
+            self.set_telling(if times < TAKE_LATER_MAX { again } else { self.unheard(now, policy) });
         }
     }
 
@@ -360,12 +361,12 @@ impl Sale {
             | SaleState::Lapsed { .. } => {}
         }
         match self.state.telling() {
-            Some(Telling::TakeLater { .. }) => self.set_telling(Telling::Telling),
+            Some(Telling::TakeLater { times, .. }) => self.set_telling(Telling::Telling { put_off: times }),
             Some(Telling::Unheard { refund_at: Some(_) }) => {
                 self.set_telling(Telling::Unheard { refund_at: Some(now.mono) });
             }
             Some(
-                Telling::Telling
+                Telling::Telling { .. }
                 | Telling::Taken
                 | Telling::Rejected
                 | Telling::Unheard { refund_at: None }
@@ -398,7 +399,7 @@ impl Sale {
             Some(Telling::TakeLater { .. }) if planted(Mistake::LaterForgotten) => None,
             Some(Telling::TakeLater { at, .. }) => Some(at),
             Some(Telling::Unheard { refund_at }) => refund_at,
-            Some(Telling::Telling | Telling::Taken | Telling::Rejected | Telling::NoChannel) | None => None,
+            Some(Telling::Telling { .. } | Telling::Taken | Telling::Rejected | Telling::NoChannel) | None => None,
         };
         let state = match self.state {
             SaleState::Waiting => Some(self.ends),
@@ -417,7 +418,7 @@ impl Sale {
         let told = match self.state.telling() {
             Some(Telling::Taken | Telling::Rejected | Telling::NoChannel) => true,
             Some(Telling::Unheard { refund_at }) => refund_at.is_none(),
-            Some(Telling::Telling | Telling::TakeLater { .. }) | None => false,
+            Some(Telling::Telling { .. } | Telling::TakeLater { .. }) | None => false,
         };
         let refunds_over = self.refunds.iter().all(|r| match r.state {
             RefundState::Done | RefundState::Refused => true,

@@ -160,7 +160,7 @@ impl Live {
             && let SaleState::Aborting { .. } = self.sale.state
         {
             let mut told = self.sale.clone();
-            told.state = SaleState::Lapsed { telling: Telling::Telling };
+            told.state = SaleState::Lapsed { telling: Telling::Telling { put_off: 0 } };
             Finish::of(&told).into_iter().for_each(|finish| say(TillAnswer::Finish(Box::new(finish))));
         }
         let progress = progress(&self.sale);
@@ -170,7 +170,7 @@ impl Live {
             say(TillAnswer::Progress { sale, ticket, progress });
         }
         self.progress_told = progress;
-        let telling = self.sale.state.telling() == Some(Telling::Telling);
+        let telling = matches!(self.sale.state.telling(), Some(Telling::Telling { .. }));
         if telling
             && !self.result_told
             && let Some(finish) = Finish::of(&self.sale)

@@ -8,12 +8,15 @@ use super::time::{Mono, Now};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Telling {
     /// It is being told.
-    Telling,
+    Telling {
+        /// How often it has put this off.
+        put_off: u32,
+    },
     /// It wants to be told again at this time.
     TakeLater {
         /// When.
         at: Mono,
-        /// How often it has put it off.
+        /// How often it has put it off, this time included.
         times: u32,
     },
     /// It has taken it.
@@ -61,10 +64,13 @@ impl Sale {
             (Some(Telling::TakeLater { times, .. }), TillWord::Later(ms)) => {
                 Telling::TakeLater { at: now.mono.plus_ms(ms), times: times.saturating_add(1) }
             }
-            (Some(Telling::Telling | Telling::Unheard { .. }), TillWord::Later(ms)) => {
+            (Some(Telling::Telling { put_off }), TillWord::Later(ms)) => {
+                Telling::TakeLater { at: now.mono.plus_ms(ms), times: put_off.saturating_add(1) }
+            }
+            (Some(Telling::Unheard { .. }), TillWord::Later(ms)) => {
                 Telling::TakeLater { at: now.mono.plus_ms(ms), times: 1 }
             }
-            (Some(Telling::Telling | Telling::TakeLater { .. }), TillWord::Nothing) => self.unheard(now, policy),
+            (Some(Telling::Telling { .. } | Telling::TakeLater { .. }), TillWord::Nothing) => self.unheard(now, policy),
             (Some(Telling::Unheard { .. }), TillWord::Nothing) => return,
         };
         self.set_telling(next);
@@ -73,8 +79,10 @@ impl Sale {
     /// The till asks for its result again: it is told anew unless it has taken it.
     pub fn tell_again(&mut self) {
         match self.state.telling() {
-            Some(Telling::Unheard { .. } | Telling::TakeLater { .. }) => self.set_telling(Telling::Telling),
-            Some(Telling::Telling | Telling::Taken | Telling::Rejected | Telling::NoChannel) | None => {}
+            Some(Telling::Unheard { .. } | Telling::TakeLater { .. }) => {
+                self.set_telling(Telling::Telling { put_off: 0 });
+            }
+            Some(Telling::Telling { .. } | Telling::Taken | Telling::Rejected | Telling::NoChannel) | None => {}
         }
     }
 
@@ -84,7 +92,7 @@ impl Sale {
         } else if self.boot != now.boot {
             Telling::Unheard { refund_at: None } // The till that asked has gone; it may ask again.
         } else {
-            Telling::Telling
+            Telling::Telling { put_off: 0 }
         }
     }
 

@@ -220,7 +220,8 @@ impl Shop {
     /// Has the result said again, whether the till has taken it before or not.
     fn say_result(&mut self, till: TillNumber, sale: SaleId, turn: &mut Turn) {
         self.tell_again(sale, turn);
-        let finish = self.sales.get(&sale).filter(|live| live.sale.state.telling() != Some(Telling::Telling));
+        let finish =
+            self.sales.get(&sale).filter(|live| !matches!(live.sale.state.telling(), Some(Telling::Telling { .. })));
         let finish = finish.filter(|_| !planted(Mistake::TakenNotRepeated));
         if let Some(finish) = finish.and_then(|live| Finish::of(&live.sale)) {
             turn.effect(Effect::Till { till, answer: TillAnswer::Finish(Box::new(finish)) });
@@ -231,7 +232,7 @@ impl Shop {
     fn untaken_twin(&self, till: TillNumber, ask: &Ask) -> Option<&Live> {
         let last = self.sales.get(&self.tills.get(&till)?.last?)?;
         let untaken = match last.sale.state.telling()? {
-            Telling::Telling | Telling::TakeLater { .. } | Telling::Unheard { .. } => true,
+            Telling::Telling { .. } | Telling::TakeLater { .. } | Telling::Unheard { .. } => true,
             Telling::Taken | Telling::Rejected | Telling::NoChannel => false,
         };
         last.sale.winner()?;

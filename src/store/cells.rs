@@ -126,7 +126,7 @@ impl Cells<'_> {
     fn telling(self) -> Result<Telling, ReadError> {
         let word: String = self.get("telling")?;
         match word.as_str() {
-            "telling" => Ok(Telling::Telling),
+            "telling" => Ok(Telling::Telling { put_off: self.get::<Option<u32>>("tell_times")?.unwrap_or(0) }),
             "take-later" => Ok(Telling::TakeLater { at: self.mono("tell_at")?, times: self.get("tell_times")? }),
             "taken" => Ok(Telling::Taken),
             "rejected" => Ok(Telling::Rejected),

@@ -186,7 +186,11 @@ impl Row {
 
     fn put_telling(&mut self, telling: Telling) {
         let word = match telling {
-            Telling::Telling => "telling",
+            Telling::Telling { put_off: 0 } => "telling",
+            Telling::Telling { put_off } => {
+                self.put("tell_times", put_off);
+                "telling"
+            }
             Telling::TakeLater { at, times } => {
                 self.put_bits("tell_at", at.0);
                 self.put("tell_times", times);

@@ -120,7 +120,8 @@ fn reasons() -> [Reason; 6] {
 
 fn tellings() -> Vec<Telling> {
     vec![
-        Telling::Telling,
+        Telling::Telling { put_off: 0 },
+        Telling::Telling { put_off: 3 },
         Telling::TakeLater { at: Mono(u64::MAX), times: u32::MAX },
         Telling::Taken,
         Telling::Rejected,

@@ -351,7 +351,7 @@ impl Laws {
             }
             _ => None,
         };
-        let telling = |sale: &Sale| sale.state.telling() == Some(Telling::Telling);
+        let telling = |sale: &Sale| matches!(sale.state.telling(), Some(Telling::Telling { .. }));
         let opening = std::mem::take(&mut self.opening);
         let waiting = disk.sales.iter().filter(|(sale, _)| opening && telling(sale)).map(|(sale, _)| sale.id);
         for id in asked.into_iter().chain(waiting) {

@@ -613,6 +613,7 @@ pub(in crate::shop) fn run(seed: u64, loud: bool) -> Option<(u8, String)> {
 }
 
 /// One run whose rolls are these bytes, and which is over with them; every other one must then come to rest.
+#[cfg(feature = "fuzzing")]
 pub(in crate::shop) fn run_on(bytes: &[u8]) -> Option<(u8, String)> {
     let (first, rest) = bytes.split_first()?;
     let mut player = Player::new(u64::from(first >> 6), false);

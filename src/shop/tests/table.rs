@@ -419,3 +419,10 @@ fn a_visit_lasts_while_something_is_done_and_is_not_written_at_every_touch() {
     check("+29m; restart; +2m", "a:gone; b:gone; c:gone; d:gone");
     check("+29m; reboot; +29m", "");
 }
+
+#[test]
+fn a_till_that_wants_its_result_later_for_ever_is_unheard_in_the_end() {
+    let later = "; later; +2s".repeat(59);
+    after(PAID, &later[2..], "finish Approved");
+    after(PAID, &format!("{}; later; +2s", &later[2..]), "ALARM Unheard");
+}

@@ -162,7 +162,7 @@ fn steps_of_a_sale(ids: &mut Ids, till: u16, nth: u32) -> Vec<Vec<Record>> {
     steps.push(vec![of_attempt(&attempt)]);
     attempt.state = AttemptState::Paid { at: WALL, right: true };
     (attempt.version, attempt.paid_minor) = (2, amount.minor());
-    sale.state = SaleState::Approved { attempt: attempt.id, telling: Telling::Telling };
+    sale.state = SaleState::Approved { attempt: attempt.id, telling: Telling::Telling { put_off: 0 } };
     sale.ended_at = WALL;
     steps.push(vec![of_attempt(&attempt), of_sale(&sale, true)]);
     sale.state = SaleState::Approved { attempt: attempt.id, telling: Telling::Taken };
