@@ -2,14 +2,14 @@
 
 use super::super::attempt::{Attempt, AttemptState, Heard, Link, TryFailure};
 use super::super::code::Code;
-use super::super::effect::{Effect, PlatformCall};
+use super::super::effect::{Effect, PlatformCall, Reach, Screen};
 use super::super::event::*;
 use super::super::id::{AttemptId, Ids, RefundId, SaleId, SessionId};
 use super::super::money::{Amount, Currency};
 use super::super::policy::Policy;
 use super::super::time::{BootId, Mono, Now};
 use super::super::{LineState, Missing};
-use super::world::{World, eur, till};
+use super::world::{World, eur, played, session, till};
 
 const NOW: Now = Now { boot: BootId(1), mono: Mono(1_000), wall: None };
 
@@ -268,4 +268,63 @@ fn a_matching_code_is_two_of_twenty_four_letters() {
     for bad in ["", "3", "333", "3O", "O3", "OO", "a3"] {
         assert_eq!(Code::parse(bad), None, "{bad}");
     }
+}
+
+/// What a phone's page and reach did in a script, in order: `pay`, `result`, `checkout`, `captive`.
+fn page_and_reach(phone: &str, script: &str) -> Vec<&'static str> {
+    let word = |effect: &Effect| match effect {
+        Effect::Reach { session: of, reach: Reach::Checkout, .. } if *of == session(phone) => Some("checkout"),
+        Effect::Reach { session: of, reach: Reach::Captive, .. } if *of == session(phone) => Some("captive"),
+        Effect::Show { session: of, screen: Screen::Pay { .. } } if *of == session(phone) => Some("pay"),
+        Effect::Show { session: of, screen: Screen::Result(_) } if *of == session(phone) => Some("result"),
+        _ => None,
+    };
+    played(script).left.iter().filter_map(word).collect()
+}
+
+#[test]
+fn a_phone_reaches_the_checkout_before_its_page_leads_there_and_until_it_has_seen_the_result() {
+    let paid = "a at 7; b at 7; ask 12.50 #1; a confirm; open; paid";
+    assert_eq!(page_and_reach("a", paid), ["checkout", "pay", "result"]);
+    assert_eq!(page_and_reach("a", &format!("{paid}; a saw")), ["checkout", "pay", "result", "captive"]);
+    assert_eq!(page_and_reach("a", &format!("{paid}; +29s")), ["checkout", "pay", "result"]);
+    assert_eq!(page_and_reach("a", &format!("{paid}; +30s")), ["checkout", "pay", "result", "captive"]);
+    assert_eq!(page_and_reach("b", &format!("{paid}; a saw; +30s")), [""; 0]);
+}
+
+#[test]
+fn a_page_about_a_payment_or_its_result_is_noticed_when_it_is_loaded() {
+    for (script, wanted) in [
+        ("a at 7; ask 12.50 #1", false),
+        ("a at 7; ask 12.50 #1; a confirm", true),
+        ("a at 7; ask 12.50 #1; a confirm; open", true),
+        ("a at 7; ask 12.50 #1; a confirm; open; paid", true),
+        ("a at 7; ask 12.50 #1; a confirm; open; a giveup", false),
+    ] {
+        let world = played(script);
+        let sale = world.disk.sales[0].0.id;
+        assert_eq!(world.shown[&session("a")].wants_seen(), wanted.then_some(sale), "{script}");
+    }
+}
+
+#[test]
+fn a_receipt_counts_what_is_back_and_what_is_on_its_way() {
+    let receipt = |script: &str| match &played(script).shown[&session("a")] {
+        Screen::Result(receipt) => (receipt.given_back_minor, receipt.given_back_done_minor),
+        other => panic!("{other:?}"),
+    };
+    let late = "a at 7; ask 12.50 #1; a confirm; open; abort; +3s; paid";
+    assert_eq!(receipt(late), (1_250, 0));
+    assert_eq!(receipt(&format!("{late}; refund-taken")), (1_250, 0));
+    assert_eq!(receipt(&format!("{late}; refunded")), (1_250, 1_250));
+}
+
+#[test]
+fn what_is_over_leaves_memory_and_what_a_phone_shows_or_a_till_may_ask_for_stays() {
+    let sales = |script: &str| played(script).shop.sales.len();
+    let taken = "a at 7; ask 12.50 #1; a confirm; open; paid; take";
+    assert_eq!(sales(taken), 1);
+    // The till's last, and the one that the phone still shows.
+    assert_eq!(sales(&format!("{taken}; ask 1.00 #2; abort; take")), 2);
+    assert_eq!(sales(&format!("{taken}; ask 1.00 #2; abort; take; a finish")), 1);
 }

@@ -508,7 +508,7 @@ fn words_of(screen: &Screen) -> String {
     }
 }
 
-fn played(script: &str) -> World {
+pub(super) fn played(script: &str) -> World {
     let mut world = World::new();
     for step in script.split(';') {
         world.said.clear();
