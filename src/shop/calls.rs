@@ -30,7 +30,7 @@ const LINE_FRESH_MS: u64 = 60_000;
 const LIST_EVERY_MS: u64 = 3_600_000;
 
 /// What the platform should be asked about an attempt now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Want {
     /// Create it, or get the one created earlier.
     Create,
@@ -57,7 +57,7 @@ impl Sale {
 }
 
 /// What is asked about one attempt or refund.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Question {
     Attempt(Want),
     PutRefund,
@@ -65,7 +65,7 @@ enum Question {
 }
 
 /// One question being asked until it is answered.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Asking {
     question: Question,
     due: Mono,
@@ -73,7 +73,7 @@ struct Asking {
 }
 
 /// The questions about one sale.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Calls(BTreeMap<u128, Asking>);
 
 impl Calls {
@@ -177,7 +177,7 @@ fn created_amount(sale: &Sale) -> Amount {
 }
 
 /// How eagerly a question is asked again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Pace {
     /// A till waits.
     Live,
@@ -204,7 +204,7 @@ impl Asking {
 }
 
 /// Whether the platform can be reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LineState {
     /// An answer came within the last minute.
     Up,
@@ -215,7 +215,7 @@ pub enum LineState {
 }
 
 /// The line to the platform: when it was heard last, and when it is tried next.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Line {
     heard: Option<Mono>,
     down: bool,

@@ -13,7 +13,7 @@ use super::world::Disk;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the laws remember, and which of them were broken how.
-#[derive(Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Laws {
     pub(super) broken: Vec<(u8, String)>,
     /// The event of the step at hand; none while the shop opens.

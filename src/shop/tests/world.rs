@@ -13,7 +13,7 @@ use super::super::{Loaded, Missing, Shop};
 use super::laws::Laws;
 use std::collections::{BTreeMap, BTreeSet};
 
-#[derive(Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Disk {
     pub(super) sessions: BTreeMap<SessionId, Session>,
     /// Oldest first, and whether it is open.
