@@ -66,15 +66,15 @@ enum Question {
 
 /// One question being asked until it is answered.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Asking {
+pub(super) struct Asking {
     question: Question,
-    due: Mono,
-    tries: u32,
+    pub(super) due: Mono,
+    pub(super) tries: u32,
 }
 
 /// The questions about one sale.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Calls(BTreeMap<u128, Asking>);
+pub(super) struct Calls(pub(super) BTreeMap<u128, Asking>);
 
 impl Calls {
     /// When the next question is due.
@@ -217,11 +217,11 @@ pub enum LineState {
 /// The line to the platform: when it was heard last, and when it is tried next.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Line {
-    heard: Option<Mono>,
-    down: bool,
-    fails: u32,
-    probe_due: Mono,
-    list_due: Mono,
+    pub(super) heard: Option<Mono>,
+    pub(super) down: bool,
+    pub(super) fails: u32,
+    pub(super) probe_due: Mono,
+    pub(super) list_due: Mono,
 }
 
 impl Line {

@@ -1,6 +1,8 @@
 //! The shop under test: cases as text tables, and random runs; the laws are checked at every step of both.
 
 mod laws;
+#[cfg(feature = "model-check")]
+mod model;
 pub(super) mod random;
 mod states;
 mod table;

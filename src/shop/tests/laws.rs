@@ -28,7 +28,7 @@ pub(super) struct Laws {
     closed: BTreeSet<AttemptId>,
     creates: BTreeMap<AttemptId, Create>,
     refunds: BTreeMap<RefundId, (AttemptId, Amount)>,
-    told: BTreeMap<SaleId, Outcome>,
+    pub(super) told: BTreeMap<SaleId, Outcome>,
     /// Sales written in this step.
     written: BTreeSet<SaleId>,
     opening: bool,
@@ -317,6 +317,12 @@ impl Laws {
             }
             PlatformCall::QueryRefund { .. } | PlatformCall::Probe | PlatformCall::List { .. } => {}
         }
+    }
+
+    /// The step is over: what was its own is forgotten.
+    #[cfg(feature = "model-check")]
+    pub(super) fn settle(&mut self) {
+        (self.event, self.mute) = (None, None);
     }
 
     /// All effects of the step are out.
