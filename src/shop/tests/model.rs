@@ -70,9 +70,15 @@ fn two_sales() -> World {
 
 /// What the till does not hear of goes back.
 fn unheard_goes_back() -> World {
-    let mut world = World::new("unheard goes back", Left { repeats: 1, refusals: 1, crashes: 1, faults: 1, ..NONE });
+    let mut world = World::new("unheard goes back", Left { repeats: 1, refusals: 1, crashes: 1, ..NONE });
     world.policy.unheard_refund_after_secs = Some(60);
     world
+}
+
+/// The same, with a message lost or doubled.
+fn unheard_on_a_bad_line() -> World {
+    let left = Left { faults: 1, ..unheard_goes_back().left };
+    World { name: "unheard on a bad line", left, ..unheard_goes_back() }
 }
 
 /// Phones that change their minds, and take turns.
@@ -151,6 +157,7 @@ const CI: &[Make] = &[
     deaf_till,
     no_date,
     no_tickets,
+    unheard_goes_back,
     phones_and_crashes,
     late_money_and_crashes,
     difficult_till,
@@ -164,7 +171,7 @@ const FULL: &[Make] = &[
     moody_phones,
     two_sales,
     unknown_line,
-    unheard_goes_back,
+    unheard_on_a_bad_line,
     forgetful_platform,
     bad_line,
     worse_line,
