@@ -8,7 +8,7 @@ use super::time::{Mono, Now, Wall};
 
 /// The platform's checkout page for one attempt: an absolute http or https address, at most [`Link::BYTES_MAX`] bytes.
 /// Whoever has it can pay, so only the paying phone sees it and it is never logged.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Link(String);
 
 impl Link {
@@ -35,7 +35,7 @@ impl std::fmt::Debug for Link {
 }
 
 /// A failed try on a link that stays open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TryFailure {
     /// Why.
     pub reason: Reason,
@@ -44,7 +44,7 @@ pub struct TryFailure {
 }
 
 /// Why the platform refused a call for good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Refused {
     /// The payment will not be taken.
     Payment(Reason),
@@ -56,7 +56,7 @@ pub enum Refused {
 pub type Since = Now;
 
 /// One attempt. Its id is the idempotency key at the platform.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Attempt {
     /// The id.
     pub id: AttemptId,
@@ -83,7 +83,7 @@ pub struct Attempt {
 }
 
 /// Where an attempt stands. `Closed` is the platform's word; should it say *paid* later, that is believed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum AttemptState {
     /// On disk, perhaps at the platform.
     Intent {
@@ -111,7 +111,7 @@ pub enum AttemptState {
 }
 
 /// Why an attempt was closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ClosedWhy {
     /// It failed for good.
     Failed(Reason),
@@ -126,7 +126,7 @@ pub enum ClosedWhy {
 }
 
 /// Why a person must look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct NeedsPerson {
     /// Why.
     pub why: NeedsPersonWhy,
@@ -135,7 +135,7 @@ pub struct NeedsPerson {
 }
 
 /// What cannot resolve itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NeedsPersonWhy {
     /// In doubt for too long.
     Doubt,
@@ -146,7 +146,7 @@ pub enum NeedsPersonWhy {
 }
 
 /// Money on its way back. Its id is the idempotency key at the platform.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Refund {
     /// The id.
     pub id: RefundId,
@@ -163,7 +163,7 @@ pub struct Refund {
 }
 
 /// Why money goes back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RefundWhy {
     /// It was not the payment that won, or the sale had ended.
     Loser,
@@ -190,7 +190,7 @@ impl RefundWhy {
 }
 
 /// Where a refund stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RefundState {
     /// On disk, perhaps at the platform.
     Intent {
@@ -216,7 +216,7 @@ impl RefundState {
 }
 
 /// How an answer about an attempt was taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Heard {
     /// It told us something that can be believed, perhaps nothing new.
     Believed,

@@ -30,7 +30,7 @@ const LINE_FRESH_MS: u64 = 60_000;
 const LIST_EVERY_MS: u64 = 3_600_000;
 
 /// What the platform should be asked about an attempt now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Want {
     /// Create it, or get the one created earlier.
     Create,
@@ -57,7 +57,7 @@ impl Sale {
 }
 
 /// What is asked about one attempt or refund.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Question {
     Attempt(Want),
     PutRefund,
@@ -65,16 +65,16 @@ enum Question {
 }
 
 /// One question being asked until it is answered.
-#[derive(Debug)]
-struct Asking {
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Asking {
     question: Question,
-    due: Mono,
-    tries: u32,
+    pub(super) due: Mono,
+    pub(super) tries: u32,
 }
 
 /// The questions about one sale.
-#[derive(Debug, Default)]
-pub(super) struct Calls(BTreeMap<u128, Asking>);
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Calls(pub(super) BTreeMap<u128, Asking>);
 
 impl Calls {
     /// When the next question is due.
@@ -177,7 +177,7 @@ fn created_amount(sale: &Sale) -> Amount {
 }
 
 /// How eagerly a question is asked again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Pace {
     /// A till waits.
     Live,
@@ -204,7 +204,7 @@ impl Asking {
 }
 
 /// Whether the platform can be reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LineState {
     /// An answer came within the last minute.
     Up,
@@ -215,13 +215,13 @@ pub enum LineState {
 }
 
 /// The line to the platform: when it was heard last, and when it is tried next.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Line {
-    heard: Option<Mono>,
-    down: bool,
-    fails: u32,
-    probe_due: Mono,
-    list_due: Mono,
+    pub(super) heard: Option<Mono>,
+    pub(super) down: bool,
+    pub(super) fails: u32,
+    pub(super) probe_due: Mono,
+    pub(super) list_due: Mono,
 }
 
 impl Line {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Two characters that phone and till both show. Without the look-alikes 0 O 1 I and so on.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Code([u8; 2]);
 
 impl Code {

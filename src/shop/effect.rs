@@ -20,7 +20,7 @@ pub struct Step {
 }
 
 /// A whole row as it is from now on. Written by replacing the row of the same id; a copy goes to the journal.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Record {
     /// A phone's visit, with the till it stands at.
     Session(Session),
@@ -63,7 +63,7 @@ pub enum Record {
 }
 
 /// What the shop wants done.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
     /// Tell a till something.
     Till {
@@ -107,7 +107,7 @@ pub enum Effect {
 }
 
 /// How far a phone gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reach {
     /// The portal only.
     Captive,
@@ -116,7 +116,7 @@ pub enum Reach {
 }
 
 /// What a till is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TillAnswer {
     /// The request was taken and the sale is on disk.
     Accepted {
@@ -170,7 +170,7 @@ pub enum TillAnswer {
 }
 
 /// A result as a till is told it, with all that its receipt needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Finish {
     /// The sale.
     pub sale: SaleId,
@@ -193,7 +193,7 @@ pub struct Finish {
 }
 
 /// How a sale ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// Paid.
     Approved,
@@ -206,7 +206,7 @@ pub enum Outcome {
 }
 
 /// Why a sale was declined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DeclinedWhy {
     /// The customer does not want to pay.
     Customer,
@@ -223,7 +223,7 @@ pub enum DeclinedWhy {
 }
 
 /// Why a sale was cancelled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CancelledWhy {
     /// The cashier pressed abort.
     Till,
@@ -234,7 +234,7 @@ pub enum CancelledWhy {
 }
 
 /// A step on the way, for tills that can show one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Progress {
     /// Waiting for a phone to stand at the till.
     WaitingForPhone,
@@ -260,7 +260,7 @@ pub enum Progress {
 }
 
 /// Why a till's request was refused. Nothing was begun and nothing will be paid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Refusal {
     /// No line to the payment platform.
     NoLine,
@@ -293,7 +293,7 @@ pub enum Refusal {
 }
 
 /// Sums of a till's sales.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Totals {
     /// Of which epoch.
     pub epoch: Option<u32>,
@@ -308,7 +308,7 @@ pub struct Totals {
 }
 
 /// A call to the platform. Each is answered by exactly one [`super::event::PlatformEvent`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PlatformCall {
     /// Create the payment, or get the one created earlier under the same id. The body depends on these fields only,
     /// so that a repeat is the same to the byte.
@@ -353,7 +353,7 @@ pub enum PlatformCall {
 }
 
 /// What a payment is created with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Create {
     /// Its id.
     pub attempt: AttemptId,
@@ -372,7 +372,7 @@ pub struct Create {
 }
 
 /// What a person must look at.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Alarm {
     /// An approved sale's result was not acknowledged by the till.
     Unheard {

@@ -7,7 +7,7 @@ use super::session::Place;
 use std::fmt;
 
 /// A till's number: what customers type and what stands on the card at the till. 1 to 9999.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TillNumber(u16);
 
 impl TillNumber {
@@ -33,7 +33,7 @@ impl fmt::Display for TillNumber {
 
 /// The till's own number for a sale. With an epoch it is unique while the till stays in that epoch; without, for the
 /// ticket's configured life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket {
     /// Raised by the till whenever its ticket numbers may start again (a new day, lost memory).
     pub epoch: Option<u32>,
@@ -42,7 +42,7 @@ pub struct Ticket {
 }
 
 /// What the till wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AskKind {
     /// Take money.
     Pay,
@@ -53,7 +53,7 @@ pub enum AskKind {
 }
 
 /// A till's request for a sale.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ask {
     /// The till's number for it, where its protocol has one.
     pub ticket: Option<Ticket>,
@@ -70,7 +70,7 @@ pub struct Ask {
 }
 
 /// What a till driver reports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TillEvent {
     /// The line works: the port is open, or the till was heard again.
     Online,
@@ -120,7 +120,7 @@ pub enum TillEvent {
 }
 
 /// What a phone does. Who it is, is said by the session beside it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PhoneEvent {
     /// The terms were accepted. A session known already stays as it is.
     LoggedIn {
@@ -173,7 +173,7 @@ pub enum PhoneEvent {
 }
 
 /// Why a try at the platform's page, or a whole payment, came to nothing, as far as people are told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
     /// Account or password wrong.
     WrongPassword,
@@ -190,7 +190,7 @@ pub enum Reason {
 }
 
 /// Status of a payment at the platform.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PaymentStatus {
     /// The customer has not paid; the link is open.
     Awaiting,
@@ -207,7 +207,7 @@ pub enum PaymentStatus {
 }
 
 /// The platform's word about one payment, from an authenticated answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Payment {
     /// The attempt it belongs to, as the platform says.
     pub id: AttemptId,
@@ -234,7 +234,7 @@ pub struct Payment {
 }
 
 /// Status of a refund at the platform.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RefundStatus {
     /// The platform has it and will do it.
     Accepted,
@@ -245,7 +245,7 @@ pub enum RefundStatus {
 }
 
 /// What a caller may conclude from a call to the platform that brought no payment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CallError {
     /// Certainly not sent: no connection came about.
     NotSent,
@@ -258,7 +258,7 @@ pub enum CallError {
 }
 
 /// Which call an answer belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Call {
     /// `create`
     Create,
@@ -269,7 +269,7 @@ pub enum Call {
 }
 
 /// What the platform's side reports. Every [`super::effect::PlatformCall`] is answered by exactly one of these.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PlatformEvent {
     /// About an attempt.
     Answered {
@@ -302,7 +302,7 @@ pub enum PlatformEvent {
 }
 
 /// One page of the platform's list of changed payments.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Page {
     /// The payments, oldest change first.
     pub payments: Vec<Payment>,
@@ -313,7 +313,7 @@ pub struct Page {
 }
 
 /// Why no new sale can be taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NoSales {
     /// The disk is almost full.
     DiskLow,
@@ -324,7 +324,7 @@ pub enum NoSales {
 }
 
 /// Everything that can happen.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
     /// A till did something.
     Till {

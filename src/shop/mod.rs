@@ -39,7 +39,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use time::{Mono, Now, Stamp};
 
 /// All that the shop decides. `handle` is its only way in, the returned [`Step`] its only way out.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Shop {
     policy: Policy,
     sales: BTreeMap<SaleId, Live>,
@@ -55,7 +55,7 @@ pub struct Shop {
 }
 
 /// What the store held at the last start.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Loaded {
     /// All visits.
     pub sessions: Vec<Session>,
@@ -68,7 +68,7 @@ pub struct Loaded {
 }
 
 /// An ended sale that an event may concern and that is no longer in memory: the ring fetches it first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Missing {
     /// The sale under this ticket of this till.
     Ticket(TillNumber, Ticket),
@@ -77,7 +77,7 @@ pub enum Missing {
 }
 
 /// A sale in memory: itself, what of it is on disk, and what was said about it last.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Live {
     sale: Sale,
     saved: Option<Sale>,
@@ -88,7 +88,7 @@ struct Live {
 }
 
 /// A till: its sale, its last sale, and the phones that stand there, first come first.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Till {
     current: Option<SaleId>,
     last: Option<SaleId>,
@@ -98,7 +98,7 @@ struct Till {
 }
 
 /// A phone's visit in memory.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Visit {
     session: Session,
     saved: Option<Session>,

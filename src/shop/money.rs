@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// An ISO 4217 currency: letters, number and how many digits its minor unit has.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Currency {
     code: [u8; 3],
     number: u16,
@@ -58,14 +58,14 @@ impl fmt::Display for Currency {
 }
 
 /// A sum of money in minor units: 1250 with EUR is 12.50 EUR. Never negative; at most [`Amount::MINOR_MAX`].
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Amount {
     minor: u64,
     currency: Currency,
 }
 
 /// Why text or a number is not an amount.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BadAmount {
     /// Not digits with at most one point.
     NotANumber,

@@ -4,7 +4,7 @@ use super::event::TillNumber;
 use super::time::Mono;
 
 /// A phone at a till. The phones of a till stand in line by `since`; the first is paired, the others are next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Pairing {
     /// At which till.
     pub till: TillNumber,

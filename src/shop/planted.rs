@@ -75,6 +75,12 @@ pub(super) fn planted(mistake: Mistake) -> bool {
     PLANTED.get() == Some(mistake)
 }
 
+/// Plants a mistake in this thread, or takes it away.
+#[cfg(all(test, feature = "planted-mistakes", feature = "model-check"))]
+pub(super) fn plant(mistake: Option<Mistake>) {
+    PLANTED.set(mistake);
+}
+
 /// Whether this mistake is to be made: never.
 #[cfg(not(feature = "planted-mistakes"))]
 pub(super) const fn planted(_: Mistake) -> bool {
@@ -96,7 +102,7 @@ impl super::sale::Sale {
 compile_error!("planted mistakes are for tests: a release cannot have them");
 
 #[cfg(all(test, feature = "planted-mistakes"))]
-mod tests {
+pub(super) mod tests {
     use super::{Mistake, PLANTED};
     use crate::shop::tests::random;
     use Mistake::*;
@@ -105,7 +111,7 @@ mod tests {
     const RUNS_MAX: u64 = 5_000;
 
     #[rustfmt::skip]
-    const ALL: &[Mistake] = &[
+    pub(in crate::shop) const ALL: &[Mistake] = &[
         WrongAmountApproves, ForeignIdApproves, CancelledTooSoon, WinnerGoesBack, LoserKept, SurplusKept,
         LateMoneyIgnored, AbortAssumedDone, SecondRefundId, FreshIdAfterTimeOut, IntentNotWritten, RetryWhileOpen,
         LatePaymentApproves, TicketForgotten, UnknownMeansFailed, NotFoundCloses, ResultLostAtStart, TakenNotRepeated,

@@ -5,7 +5,7 @@ use super::money::Currency;
 use std::collections::BTreeSet;
 
 /// The rules. Durations say their unit; defaults in [`Policy::with_defaults`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Policy {
     /// The one currency of the shop.
     pub currency: Currency,

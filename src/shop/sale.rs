@@ -13,7 +13,7 @@ pub use super::code::Code;
 pub use super::telling::{TAKE_LATER_MAX, Telling, TillWord};
 
 /// A sale: what the till wants paid.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Sale {
     /// Its id.
     pub id: SaleId,
@@ -44,7 +44,7 @@ pub struct Sale {
 }
 
 /// Where a sale stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SaleState {
     /// No phone stands at the till.
     Waiting,
@@ -100,7 +100,7 @@ pub enum SaleState {
 }
 
 /// Why a sale is being ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AbortWhy {
     /// The cashier pressed abort.
     Till,
@@ -166,7 +166,7 @@ impl Sale {
 }
 
 /// Why a confirmation did nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Unconfirmed {
     /// It is not what is offered to that phone now.
     NotOffered,

@@ -11,7 +11,7 @@ use super::time::{Mono, Wall};
 use super::{Shop, Visit};
 
 /// What every screen about a sale shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SaleFacts {
     /// The sale.
     pub sale: SaleId,
@@ -24,7 +24,7 @@ pub struct SaleFacts {
 }
 
 /// What a phone's page shows. The whole truth for that page: rendering one needs nothing else.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Screen {
     /// Type the till's number.
     EnterTill {
@@ -109,7 +109,7 @@ impl Screen {
 }
 
 /// What a phone is told about an ended sale.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Receipt {
     /// What.
     pub facts: SaleFacts,
@@ -128,7 +128,7 @@ pub struct Receipt {
 }
 
 /// A word on the page that asks for the till's number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EnterNote {
     /// No till has that number.
     WrongNumber {

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 /// Where a phone is in the guests' network. Says whose reach is opened, never who acts. Its `Debug` hides the half of the
 /// hardware address that tells one phone from another.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Place {
     /// Its address.
     pub ip: IpAddr,
@@ -27,7 +27,7 @@ impl fmt::Debug for Place {
 }
 
 /// A visit.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Session {
     /// Its secret name.
     pub id: SessionId,

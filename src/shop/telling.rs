@@ -5,7 +5,7 @@ use super::sale::{Sale, SaleState};
 use super::time::{Mono, Now};
 
 /// How far a till has been told a result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Telling {
     /// It is being told.
     Telling {
@@ -33,7 +33,7 @@ pub enum Telling {
 }
 
 /// What a till says to a result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TillWord {
     /// Taken.
     Taken,

@@ -3,6 +3,8 @@
 #[cfg(feature = "fuzzing")]
 pub(super) mod fuzz;
 mod laws;
+#[cfg(feature = "model-check")]
+mod model;
 mod parts;
 pub(super) mod random;
 mod states;

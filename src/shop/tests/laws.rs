@@ -13,7 +13,7 @@ use super::world::Disk;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the laws remember, and which of them were broken how.
-#[derive(Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Laws {
     pub(super) broken: Vec<(u8, String)>,
     /// The event of the step at hand; none while the shop opens.
@@ -28,7 +28,7 @@ pub(super) struct Laws {
     closed: BTreeSet<AttemptId>,
     creates: BTreeMap<AttemptId, Create>,
     refunds: BTreeMap<RefundId, (AttemptId, Amount)>,
-    told: BTreeMap<SaleId, Outcome>,
+    pub(super) told: BTreeMap<SaleId, Outcome>,
     /// Sales written in this step.
     written: BTreeSet<SaleId>,
     opening: bool,
@@ -319,6 +319,12 @@ impl Laws {
             }
             PlatformCall::QueryRefund { .. } | PlatformCall::Probe | PlatformCall::List { .. } => {}
         }
+    }
+
+    /// The step is over: what was its own is forgotten.
+    #[cfg(feature = "model-check")]
+    pub(super) fn settle(&mut self) {
+        (self.event, self.mute) = (None, None);
     }
 
     /// All effects of the step are out.

@@ -13,14 +13,14 @@ use super::super::{Loaded, Missing, Shop};
 use super::laws::Laws;
 use std::collections::{BTreeMap, BTreeSet};
 
-#[derive(Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Disk {
     pub(super) sessions: BTreeMap<SessionId, Session>,
     /// Oldest first, and whether it is open.
     pub(super) sales: Vec<(Sale, bool)>,
     pub(super) tickets: BTreeMap<(TillNumber, Ticket), SaleId>,
     cursor: String,
-    alarms: usize,
+    pub(super) alarms: usize,
 }
 
 impl Disk {
@@ -32,7 +32,7 @@ impl Disk {
         &mut self.sales.iter_mut().find(|(sale, _)| sale.id == id).expect("a record for a sale comes after the sale").0
     }
 
-    fn write(&mut self, record: Record) {
+    pub(super) fn write(&mut self, record: Record) {
         match record {
             Record::Session(session) => drop(self.sessions.insert(session.id, session)),
             Record::SessionEnded(id) => drop(self.sessions.remove(&id)),
@@ -51,7 +51,7 @@ impl Disk {
         }
     }
 
-    fn load(&self) -> Loaded {
+    pub(super) fn load(&self) -> Loaded {
         let shown: BTreeSet<_> = self.sessions.values().filter_map(|s| s.sale).collect();
         let newest =
             |sale: &Sale| self.sales.iter().rfind(|(s, _)| s.till == sale.till).is_some_and(|(s, _)| s.id == sale.id);
@@ -475,7 +475,7 @@ pub(super) fn session(name: &str) -> SessionId {
     SessionId(u128::from(name.as_bytes()[0]))
 }
 
-fn name(session: SessionId) -> char {
+pub(super) fn name(session: SessionId) -> char {
     char::from(u8::try_from(session.0).unwrap())
 }
 
