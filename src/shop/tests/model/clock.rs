@@ -92,7 +92,7 @@ fn state_times(state: &mut SaleState, change: impl Fn(&mut Mono)) {
         | SaleState::Cancelled { telling, .. }
         | SaleState::Lapsed { telling } => match telling {
             Telling::TakeLater { at, .. } | Telling::Unheard { refund_at: Some(at) } => change(at),
-            Telling::Telling
+            Telling::Telling { .. }
             | Telling::Taken
             | Telling::Rejected
             | Telling::Unheard { refund_at: None }
