@@ -48,6 +48,11 @@ impl House {
         House { registers, checkout: platform.public, stage, config, _platform: platform, _runtime: runtime }
     }
 
+    /// Phones with a visit, as the daemon says.
+    pub(crate) fn visits(stage: &Stage) -> u64 {
+        control::status(&stage.file("control.sock")).unwrap().phones
+    }
+
     /// Starts the daemon; returns once control socket and portal answer, and how long that took.
     pub(crate) fn start(&self) -> (Daemon, Duration) {
         let log = File::create(self.stage.file("daemon.log")).unwrap();

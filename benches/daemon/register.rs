@@ -116,11 +116,16 @@ fn read(mut line: File, results: &Sender<Heard>) {
             let fields: Vec<&str> = body.split('|').collect();
             let answer = match fields[..] {
                 ["RESULT", id, epoch, ticket, outcome, ..] => {
+                    // Taken before it is passed on: were the next request the first to leave, it would be taken for the
+                    // same sale asked for again.
+                    if line.write_all(&encode(&format!("TAKEN|{id}|{epoch}|{ticket}"))).is_err() {
+                        return;
+                    }
                     let heard = Heard { ticket: ticket.parse().unwrap(), outcome: outcome.to_owned(), began };
                     if results.send(heard).is_err() {
                         return;
                     }
-                    format!("TAKEN|{id}|{epoch}|{ticket}")
+                    continue;
                 }
                 ["ACK", ..] => continue,
                 ["BAD" | "REFUSE", ..] => panic!("the box refuses: {body}"),

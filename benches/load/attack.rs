@@ -143,9 +143,8 @@ pub(crate) async fn attack(attack: Attack, prey: Prey, done: Arc<AtomicU64>) {
         Attack::PageFlood => attacker.flood(&mut tasks, &[get(&path)]),
         Attack::LogInFlood => attacker.flood(&mut tasks, &[post("/login", &format!("form={start_form}"))]),
         Attack::Guesses => {
-            let guesses: Vec<_> = (1_000..1_100)
-                .map(|till| post(&format!("{path}till"), &format!("form={form}&till={till}")))
-                .collect();
+            let guesses: Vec<_> =
+                (1_000..1_100).map(|till| post(&format!("{path}till"), &format!("form={form}&till={till}"))).collect();
             attacker.flood(&mut tasks, &guesses);
         }
         Attack::DoubleTaps => {

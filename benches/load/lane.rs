@@ -31,6 +31,8 @@ impl Step {
 pub(crate) enum Scene {
     Between,
     Calm,
+    /// Many sales and nothing else.
+    Rush,
     Attack(usize),
 }
 
@@ -43,7 +45,8 @@ impl Stagehand {
         let number = match scene {
             Scene::Between => 0,
             Scene::Calm => 1,
-            Scene::Attack(n) => n + 2,
+            Scene::Rush => 2,
+            Scene::Attack(n) => n + 3,
         };
         self.0.store(number, Ordering::Relaxed);
     }
@@ -52,7 +55,8 @@ impl Stagehand {
         match self.0.load(Ordering::Relaxed) {
             0 => Scene::Between,
             1 => Scene::Calm,
-            n => Scene::Attack(n - 2),
+            2 => Scene::Rush,
+            n => Scene::Attack(n - 3),
         }
     }
 
@@ -95,8 +99,7 @@ pub(crate) struct Lane<'a> {
 
 impl Lane<'_> {
     /// A sale each `every` until `until`, whether the one before took longer or not.
-    pub(crate) fn run(&mut self, from: Instant, every: Duration, until: Instant) -> Sold {
-        let mut sold = Sold::default();
+    pub(crate) fn run(&mut self, from: Instant, every: Duration, until: Instant, sold: &mut Sold) {
         let mut due = from;
         while due < until {
             match due.checked_duration_since(Instant::now()) {
@@ -116,7 +119,6 @@ impl Lane<'_> {
             }
             due = (due + every).max(Instant::now().checked_sub(every).unwrap_or(due));
         }
-        sold
     }
 
     /// One customer, from the first packet to the log-out.

@@ -49,6 +49,8 @@ const TILLS: u16 = 64;
 const STANDING: u16 = 936;
 /// Between two sales of a till.
 const EVERY: Duration = Duration::from_secs(4);
+/// The same in the rush at the end: an hour's sales in little time.
+const RUSH_EVERY: Duration = Duration::from_secs(1);
 /// After an attack, until its connections are gone.
 const GAP: Duration = Duration::from_millis(700);
 /// No other phone's payment is delayed by more, at p99.
@@ -114,10 +116,11 @@ fn run(seconds: u32, attacks: &[Attack]) -> bool {
     let (all, wild) = house.registers.split_at_mut(usize::from(TILLS));
     let lines: Vec<File> = all.iter().chain(wild.iter()).map(Register::line).collect();
     println!("{TILLS} tills, {} phones, {seconds} s, a sale every {} s", STANDING + TILLS, EVERY.as_secs());
-    let at_rest = Watched::now(&daemon, 0);
+    let (at_rest, visits_before) = (Watched::now(&daemon, 0), House::visits(&house.stage));
 
     let (stagehand, sold, over) = (Stagehand::default(), AtomicU64::new(0), AtomicBool::new(false));
     let from = Instant::now() + Duration::from_millis(500);
+    let attacks_end = from + Duration::from_secs(seconds.into()) * 3 / 4;
     let until = from + Duration::from_secs(seconds.into());
     let mut watch = Watch::default();
     let mut attacked = Vec::new();
@@ -128,7 +131,13 @@ fn run(seconds: u32, attacks: &[Attack]) -> bool {
             .map(|(register, till)| {
                 let (checkout, stagehand, sold) = (house.checkout, &stagehand, &sold);
                 let mut lane = Lane { register, till, from: address(till), portal, checkout, stagehand, sold };
-                scope.spawn(move || lane.run(from + EVERY * u32::from(till) / u32::from(TILLS), EVERY, until))
+                scope.spawn(move || {
+                    let mut sold = Sold::default();
+                    let turn = |every: Duration| every * u32::from(till) / u32::from(TILLS);
+                    lane.run(from + turn(EVERY), EVERY, attacks_end, &mut sold);
+                    lane.run(attacks_end + turn(RUSH_EVERY), RUSH_EVERY, until, &mut sold);
+                    sold
+                })
             })
             .collect();
         let watching = scope.spawn(|| {
@@ -139,7 +148,7 @@ fn run(seconds: u32, attacks: &[Attack]) -> bool {
             }
             watch
         });
-        let round = (until - Instant::now()) / u32::try_from(attacks.len().max(1)).unwrap();
+        let round = (attacks_end - Instant::now()) / u32::try_from(attacks.len().max(1)).unwrap();
         for (n, attack) in attacks.iter().enumerate() {
             let left = round.saturating_sub(GAP);
             stagehand.set(Scene::Calm);
@@ -151,6 +160,7 @@ fn run(seconds: u32, attacks: &[Attack]) -> bool {
             attacked.push((done, (daemon.counted().busy - before).as_secs_f64() / (left * 2 / 3).as_secs_f64()));
             thread::sleep(GAP);
         }
+        stagehand.set(Scene::Rush);
         let results = lanes.into_iter().map(|lane| lane.join().unwrap()).collect();
         over.store(true, Ordering::Relaxed);
         watch = watching.join().unwrap();
@@ -158,6 +168,9 @@ fn run(seconds: u32, attacks: &[Attack]) -> bool {
     });
     let mut good = report(attacks, &attacked, &results, &watch);
     good &= watch.report(RESIDENT_MIB_MAX);
+    let visits = House::visits(&house.stage);
+    println!("visits: {visits}, and {visits_before} before the first sale");
+    good &= visits <= visits_before;
     drop((standing, attacker));
     good &= settle(&daemon, &at_rest);
     good
@@ -263,7 +276,11 @@ fn report(attacks: &[Attack], attacked: &[(u64, f64)], results: &[Sold], watch: 
         let failed = results.iter().flat_map(|sold| &sold.failed).filter(|(of, _)| *of == scene).count();
         let (mib, files) = watch.most(scene);
         let added = added.map(|ms| format!("{ms:.0}")).join(" ");
-        println!("{:42} {done:8} {steps:6} {:6.0} {mib:8.1} {files:6} {failed:5}  {added}", attack.name(), busy * 100.0);
+        println!(
+            "{:42} {done:8} {steps:6} {:6.0} {mib:8.1} {files:6} {failed:5}  {added}",
+            attack.name(),
+            busy * 100.0
+        );
     }
     let failed: Vec<_> = results.iter().flat_map(|sold| &sold.failed).collect();
     let sales: u64 = results.iter().map(|sold| sold.sales).sum();
@@ -286,7 +303,12 @@ fn settle(daemon: &Daemon, at_rest: &Watched) -> bool {
     }
     println!(
         "after all phones have gone: {} files, {} threads, {:.1} MiB (with all standing phones before: {}, {}, {:.1})",
-        now.files, now.threads, now.mib(), at_rest.files, at_rest.threads, at_rest.mib()
+        now.files,
+        now.threads,
+        now.mib(),
+        at_rest.files,
+        at_rest.threads,
+        at_rest.mib()
     );
     !more(&now)
 }

@@ -7,8 +7,8 @@ use crate::lane::Scene;
 const BYTES_A_SALE_MAX: f64 = 1_024.0;
 /// Growth of files or threads for each sale that is still called flat.
 const THINGS_A_SALE_MAX: f64 = 0.01;
-/// This part of the run is warm-up.
-const WARM_UP: f64 = 0.25;
+/// This part of the rush is warm-up.
+const WARM_UP: f64 = 0.3;
 
 /// The daemon at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -48,13 +48,19 @@ impl Watch {
     pub(crate) fn report(&self, mib_max: f64) -> bool {
         let most = self.0.iter().map(|(_, seen)| seen.mib()).fold(0.0, f64::max);
         println!("memory: {most:.1} MiB at most, {mib_max} is the bound");
-        let calm: Vec<&Watched> = self.0.iter().filter(|(of, _)| *of == Scene::Calm).map(|(_, seen)| seen).collect();
-        let warm = &calm[(calm.len() as f64 * WARM_UP) as usize..];
+        let rush: Vec<&Watched> = self.0.iter().filter(|(of, _)| *of == Scene::Rush).map(|(_, seen)| seen).collect();
+        let warm = &rush[(rush.len() as f64 * WARM_UP) as usize..];
         let growth = |what: fn(&Watched) -> f64| slope(warm.iter().map(|seen| (seen.sales as f64, what(seen))));
         let bytes = growth(|seen| seen.kib as f64 * 1_024.0);
         let files = growth(|seen| seen.files as f64);
         let threads = growth(|seen| seen.threads as f64);
-        println!("growth with each sale, in calms: {bytes:.0} bytes, {files:.4} files, {threads:.4} threads");
+        let (first, last) = (warm[0], warm[warm.len() - 1]);
+        println!(
+            "growth with each of {} sales: {bytes:.0} bytes ({:.1} to {:.1} MiB), {files:.4} files, {threads:.4} threads",
+            last.sales - first.sales,
+            first.mib(),
+            last.mib()
+        );
         let flat = bytes <= BYTES_A_SALE_MAX && files <= THINGS_A_SALE_MAX && threads <= THINGS_A_SALE_MAX;
         most <= mib_max && flat
     }
