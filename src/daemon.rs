@@ -284,6 +284,8 @@ impl Answers {
             label: till.label,
             port: till.port.display().to_string(),
             online: till.online,
+            junk_bytes: till.junk_bytes,
+            bad_frames: till.bad_frames,
             sale: of_till(till.number.number()),
         });
         Response::Status(Box::new(control::Status {

@@ -15,8 +15,10 @@ mod figures;
 #[path = "../ground/mod.rs"]
 #[allow(dead_code)] // Of the steps of sales only the ended ones are wanted here.
 mod ground;
+#[allow(dead_code)] // The load wants more of both.
 mod house;
 mod phone;
+#[allow(dead_code)]
 mod register;
 
 use figures::{Figures, part_ms};

@@ -32,6 +32,7 @@ pub(crate) enum Attack {
     HalfLine,
     HeadDrip,
     PageFlood,
+    PageCrowd,
     LogInFlood,
     Guesses,
     DoubleTaps,
@@ -45,13 +46,14 @@ pub(crate) enum Attack {
 }
 
 impl Attack {
-    pub(crate) const ALL: [Attack; 16] = [
+    pub(crate) const ALL: [Attack; 17] = [
         Attack::IdleFromOne,
         Attack::IdleFromMany,
         Attack::IdleFromEverywhere,
         Attack::HalfLine,
         Attack::HeadDrip,
         Attack::PageFlood,
+        Attack::PageCrowd,
         Attack::LogInFlood,
         Attack::Guesses,
         Attack::DoubleTaps,
@@ -72,6 +74,7 @@ impl Attack {
             Attack::HalfLine => "half a request line, 2,000 connections",
             Attack::HeadDrip => "a byte of head a second, 2,000 connections",
             Attack::PageFlood => "1,000 pages a second, 1 phone",
+            Attack::PageCrowd => "10 pages a second each, 100 phones",
             Attack::LogInFlood => "1,000 log-ins a second, 1 phone",
             Attack::Guesses => "1,000 till numbers a second, 1 phone",
             Attack::DoubleTaps => "1,000 confirmations a second, 1 phone",
@@ -141,6 +144,11 @@ pub(crate) async fn attack(attack: Attack, prey: Prey, done: Arc<AtomicU64>) {
         Attack::HalfLine => attacker.hold(&mut tasks, 2_000, 100, "GET /s/0123456789"),
         Attack::HeadDrip => attacker.drip(&mut tasks, 2_000, 200),
         Attack::PageFlood => attacker.flood(&mut tasks, &[get(&path)]),
+        Attack::PageCrowd => {
+            for n in 0..100 {
+                attacker.flood_from(&mut tasks, n, address(n), &[get("/")]);
+            }
+        }
         Attack::LogInFlood => attacker.flood(&mut tasks, &[post("/login", &format!("form={start_form}"))]),
         Attack::Guesses => {
             let guesses: Vec<_> =
@@ -241,35 +249,39 @@ impl Attacker {
 
     /// These requests in turn, over a few connections, as many a second as the pace allows; answers are thrown away.
     fn flood(&self, tasks: &mut JoinSet<()>, requests: &[String]) {
-        let requests: Arc<[String]> = requests.into();
         for n in 0..FLOOD_CONNECTIONS {
-            let (attacker, requests) = (self.clone(), requests.clone());
-            tasks.spawn(async move {
-                let mut at = n as usize;
-                loop {
-                    let Ok(mut stream) = attacker.open(ATTACKER, None).await else { continue };
-                    let (mut reading, mut writing) = stream.split();
-                    let write = async {
-                        loop {
-                            attacker.requests.next().await;
-                            at += 1;
-                            attacker.count();
-                            if writing.write_all(requests[at % requests.len()].as_bytes()).await.is_err() {
-                                break;
-                            }
-                        }
-                    };
-                    let read = async {
-                        let mut bytes = [0; 16 << 10];
-                        while reading.read(&mut bytes).await.is_ok_and(|count| count > 0) {}
-                    };
-                    tokio::select! {
-                        () = write => {}
-                        () = read => {}
-                    }
-                }
-            });
+            self.flood_from(tasks, n, ATTACKER, requests);
         }
+    }
+
+    /// The same over one connection from this address, beginning with the n-th.
+    fn flood_from(&self, tasks: &mut JoinSet<()>, n: u32, from: Ipv4Addr, requests: &[String]) {
+        let (attacker, requests) = (self.clone(), requests.to_vec());
+        tasks.spawn(async move {
+            let mut at = n as usize;
+            loop {
+                let Ok(mut stream) = attacker.open(from, None).await else { continue };
+                let (mut reading, mut writing) = stream.split();
+                let write = async {
+                    loop {
+                        attacker.requests.next().await;
+                        at += 1;
+                        attacker.count();
+                        if writing.write_all(requests[at % requests.len()].as_bytes()).await.is_err() {
+                            break;
+                        }
+                    }
+                };
+                let read = async {
+                    let mut bytes = [0; 16 << 10];
+                    while reading.read(&mut bytes).await.is_ok_and(|count| count > 0) {}
+                };
+                tokio::select! {
+                    () = write => {}
+                    () = read => {}
+                }
+            }
+        });
     }
 
     fn read_slowly(&self, tasks: &mut JoinSet<()>, connections: u32, requests: &str) {

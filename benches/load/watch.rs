@@ -5,6 +5,8 @@ use crate::lane::Scene;
 
 /// Growth of memory for each sale that is still called flat, in bytes.
 const BYTES_A_SALE_MAX: f64 = 1_024.0;
+/// Or if the whole growth is no more than this: an allocator takes memory in pieces.
+const MIB_MAX: f64 = 1.0;
 /// Growth of files or threads for each sale that is still called flat.
 const THINGS_A_SALE_MAX: f64 = 0.01;
 /// This part of the rush is warm-up.
@@ -61,7 +63,8 @@ impl Watch {
             first.mib(),
             last.mib()
         );
-        let flat = bytes <= BYTES_A_SALE_MAX && files <= THINGS_A_SALE_MAX && threads <= THINGS_A_SALE_MAX;
+        let memory_flat = bytes <= BYTES_A_SALE_MAX || last.mib() - first.mib() <= MIB_MAX;
+        let flat = memory_flat && files <= THINGS_A_SALE_MAX && threads <= THINGS_A_SALE_MAX;
         most <= mib_max && flat
     }
 }
