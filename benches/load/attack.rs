@@ -31,6 +31,7 @@ pub(crate) enum Attack {
     IdleFromEverywhere,
     HalfLine,
     HeadDrip,
+    BodyDrip,
     PageFlood,
     PageCrowd,
     LogInFlood,
@@ -46,12 +47,13 @@ pub(crate) enum Attack {
 }
 
 impl Attack {
-    pub(crate) const ALL: [Attack; 17] = [
+    pub(crate) const ALL: [Attack; 18] = [
         Attack::IdleFromOne,
         Attack::IdleFromMany,
         Attack::IdleFromEverywhere,
         Attack::HalfLine,
         Attack::HeadDrip,
+        Attack::BodyDrip,
         Attack::PageFlood,
         Attack::PageCrowd,
         Attack::LogInFlood,
@@ -73,6 +75,7 @@ impl Attack {
             Attack::IdleFromEverywhere => "10,000 idle connections, 10,000 phones",
             Attack::HalfLine => "half a request line, 2,000 connections",
             Attack::HeadDrip => "a byte of head a second, 2,000 connections",
+            Attack::BodyDrip => "a byte of body a second, 2,000 connections",
             Attack::PageFlood => "1,000 pages a second, 1 phone",
             Attack::PageCrowd => "10 pages a second each, 100 phones",
             Attack::LogInFlood => "1,000 log-ins a second, 1 phone",
@@ -142,7 +145,11 @@ pub(crate) async fn attack(attack: Attack, prey: Prey, done: Arc<AtomicU64>) {
         Attack::IdleFromMany => attacker.hold(&mut tasks, CONNECTIONS, 500, ""),
         Attack::IdleFromEverywhere => attacker.hold(&mut tasks, CONNECTIONS, CONNECTIONS, ""),
         Attack::HalfLine => attacker.hold(&mut tasks, 2_000, 100, "GET /s/0123456789"),
-        Attack::HeadDrip => attacker.drip(&mut tasks, 2_000, 200),
+        Attack::HeadDrip => attacker.drip(&mut tasks, 2_000, 200, "GET / HTTP/1.1\r\nX-A: "),
+        Attack::BodyDrip => {
+            let whole = post("/login", &"x".repeat(1_000));
+            attacker.drip(&mut tasks, 2_000, 400, whole.trim_end_matches('x'));
+        }
         Attack::PageFlood => attacker.flood(&mut tasks, &[get(&path)]),
         Attack::PageCrowd => {
             for n in 0..100 {
@@ -228,15 +235,16 @@ impl Attacker {
         }
     }
 
-    /// Heads that come a byte at a time and never end.
-    fn drip(&self, tasks: &mut JoinSet<()>, connections: u32, addresses: u32) {
+    /// Requests that begin like this, go on a byte at a time and never end.
+    fn drip(&self, tasks: &mut JoinSet<()>, connections: u32, addresses: u32, begin: &str) {
+        let begin: Arc<str> = begin.into();
         for n in 0..connections {
-            let attacker = self.clone();
+            let (attacker, begin) = (self.clone(), begin.clone());
             tasks.spawn(async move {
                 loop {
                     let Ok(mut stream) = attacker.open(address(n % addresses), None).await else { continue };
                     attacker.count();
-                    let begun = stream.write_all(b"GET / HTTP/1.1\r\nX-A: ").await;
+                    let begun = stream.write_all(begin.as_bytes()).await;
                     let mut open = begun.is_ok();
                     while open {
                         sleep(DRIP).await;

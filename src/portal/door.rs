@@ -13,6 +13,9 @@ const CALLERS_MAX: usize = 4_096;
 /// Connections that browsers open to one place at most: whoever holds more gives way first.
 const BROWSER_CONNECTIONS: usize = 6;
 
+/// A request that takes longer than any of ours is held up by its own phone: a body that does not come.
+const ASKING_MAX: Duration = Duration::from_secs(3);
+
 /// All that is open, by connection and by address.
 #[derive(Debug, Default)]
 pub(super) struct Door(Mutex<Inside>);
@@ -103,9 +106,11 @@ impl Inside {
             return Some(*fresh);
         }
         let held = |address: &IpAddr| self.callers.get(address).map_or(0, |caller| caller.connections);
-        let order = |held_by: &Held| {
-            let many = held(&held_by.address).max(BROWSER_CONNECTIONS);
-            (std::cmp::Reverse(many), held_by.state, held_by.since)
+        let now = Instant::now();
+        let order = |one: &Held| {
+            let many = held(&one.address).max(BROWSER_CONNECTIONS);
+            let stuck = one.state == State::Asking && now.saturating_duration_since(one.since) > ASKING_MAX;
+            (std::cmp::Reverse(many), if stuck { State::Fresh } else { one.state }, one.since)
         };
         self.open.iter().min_by_key(|(_, one)| order(one)).map(|(id, _)| *id)
     }
@@ -236,6 +241,21 @@ mod tests {
         assert!(wanted(&first) && !wanted(&follows), "of equals, who waits longest without following a visit");
         drop(third);
         assert_eq!(door.lock().open.len(), 8);
+    }
+
+    #[test]
+    fn a_request_whose_body_does_not_come_gives_way_before_who_was_answered() {
+        let (door, limits) = (Arc::new(Door::default()), limits(3));
+        let enter = |n| Door::enter(&door, phone(n), &limits).unwrap();
+        let [answered, stuck, asking] = [1, 2, 3].map(enter);
+        for place in [&answered, &stuck, &asking] {
+            place.asks(&limits);
+        }
+        answered.answered(false);
+        let long_ago = Instant::now().checked_sub(ASKING_MAX + Duration::from_millis(1)).unwrap();
+        door.lock().open.get_mut(&stuck.id).unwrap().since = long_ago;
+        let _fourth = enter(4);
+        assert!(wanted(&stuck) && !wanted(&answered) && !wanted(&asking));
     }
 
     #[test]
