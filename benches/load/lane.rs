@@ -26,13 +26,15 @@ impl Step {
     pub(crate) const ALL: [Step; 4] = [Step::Enter, Step::Offer, Step::Confirm, Step::Told];
 }
 
-/// What is going on at the moment: nothing that counts, a calm, or an attack by its place in the list.
+/// What is going on at the moment: nothing that counts, the rush, or an attack by its place in the list and
+/// the calm beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scene {
     Between,
-    Calm,
     /// Many sales and nothing else.
     Rush,
+    /// The calm beside an attack.
+    Calm(usize),
     Attack(usize),
 }
 
@@ -44,9 +46,9 @@ impl Stagehand {
     pub(crate) fn set(&self, scene: Scene) {
         let number = match scene {
             Scene::Between => 0,
-            Scene::Calm => 1,
-            Scene::Rush => 2,
-            Scene::Attack(n) => n + 3,
+            Scene::Rush => 1,
+            Scene::Calm(n) => 2 * n + 2,
+            Scene::Attack(n) => 2 * n + 3,
         };
         self.0.store(number, Ordering::Relaxed);
     }
@@ -54,9 +56,9 @@ impl Stagehand {
     pub(crate) fn scene(&self) -> Scene {
         match self.0.load(Ordering::Relaxed) {
             0 => Scene::Between,
-            1 => Scene::Calm,
-            2 => Scene::Rush,
-            n => Scene::Attack(n - 3),
+            1 => Scene::Rush,
+            n if n % 2 == 0 => Scene::Calm(n / 2 - 1),
+            n => Scene::Attack(n / 2 - 1),
         }
     }
 
