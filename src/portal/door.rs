@@ -16,6 +16,9 @@ const BROWSER_CONNECTIONS: usize = 6;
 /// A request that takes longer than any of ours is held up by its own phone: a body that does not come.
 const ASKING_MAX: Duration = Duration::from_secs(3);
 
+/// So long a phone may take to say what it wants before it counts as silent.
+const SILENT_AFTER: Duration = Duration::from_millis(250);
+
 /// All that is open, by connection and by address.
 #[derive(Debug, Default)]
 pub(super) struct Door(Mutex<Inside>);
@@ -100,17 +103,20 @@ impl Door {
 
 impl Inside {
     /// The oldest connection that never asked for anything; else one of the address that holds most, by what it does
-    /// and then by how long it has done so.
+    /// and then by how long it has done so. One that has just come goes only if there is no other.
     fn missed_least(&self) -> Option<u64> {
-        if let Some(fresh) = self.fresh.first() {
-            return Some(*fresh);
+        let now = Instant::now();
+        let aged = |one: &Held, age| now.saturating_duration_since(one.since) > age;
+        let oldest = self.fresh.first().and_then(|id| Some((*id, self.open.get(id)?)));
+        if let Some((id, _)) = oldest.filter(|(_, one)| aged(one, SILENT_AFTER)) {
+            return Some(id);
         }
         let held = |address: &IpAddr| self.callers.get(address).map_or(0, |caller| caller.connections);
-        let now = Instant::now();
         let order = |one: &Held| {
             let many = held(&one.address).max(BROWSER_CONNECTIONS);
-            let stuck = one.state == State::Asking && now.saturating_duration_since(one.since) > ASKING_MAX;
-            (std::cmp::Reverse(many), if stuck { State::Fresh } else { one.state }, one.since)
+            let stuck = one.state == State::Asking && aged(one, ASKING_MAX);
+            let state = if stuck { State::Fresh } else { one.state };
+            (one.state == State::Fresh, std::cmp::Reverse(many), state, one.since)
         };
         self.open.iter().min_by_key(|(_, one)| order(one)).map(|(id, _)| *id)
     }
@@ -212,6 +218,11 @@ mod tests {
         Limits { connections_max, requests_burst: 3, requests_a_second: 1, ..Limits::default() }
     }
 
+    /// Longer ago than that.
+    fn before(age: Duration) -> Instant {
+        Instant::now().checked_sub(age + Duration::from_millis(1)).unwrap()
+    }
+
     fn wanted(place: &Place) -> bool {
         !place.door.lock().open.contains_key(&place.id)
     }
@@ -224,6 +235,7 @@ mod tests {
         follows.asks(&limits);
         follows.answered(true);
         let silent = enter(2);
+        door.lock().open.get_mut(&silent.id).unwrap().since = before(SILENT_AFTER);
         let many: Vec<Place> = (0..7).map(|_| enter(3)).collect();
         many.iter().for_each(|place| {
             place.asks(&limits);
@@ -252,10 +264,13 @@ mod tests {
             place.asks(&limits);
         }
         answered.answered(false);
-        let long_ago = Instant::now().checked_sub(ASKING_MAX + Duration::from_millis(1)).unwrap();
-        door.lock().open.get_mut(&stuck.id).unwrap().since = long_ago;
-        let _fourth = enter(4);
+        door.lock().open.get_mut(&stuck.id).unwrap().since = before(ASKING_MAX);
+        let fourth = enter(4);
         assert!(wanted(&stuck) && !wanted(&answered) && !wanted(&asking));
+        let fifth = enter(5);
+        assert!(wanted(&answered) && !wanted(&fourth), "who has just come is not the one to go");
+        let _sixth = enter(6);
+        assert!(wanted(&asking) && !wanted(&fourth) && !wanted(&fifth));
     }
 
     #[test]
