@@ -13,6 +13,7 @@ use crate::ring::Stopped;
 use crate::shop::{LineState, Shop};
 use crate::store::{self, DISK_LOW_BYTES, Store, disk_free_bytes};
 use crate::till::{self, ReceiptFacts, TillSettings, Tills};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +25,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 /// Threads of the runtime that portal, platform and control share.
 const WORKERS: usize = 2;
+
+/// Files that the daemon opens at most, if it may: the portal's connections and what is kept for all else.
+const FILES_MAX: u64 = 8_192;
+/// Files for books, platform and control socket. Each line has two of its own besides.
+const FILES_KEPT: u64 = 192;
+/// Connections of the portal, however few files there may be.
+const CONNECTIONS_MIN: u64 = 64;
 
 /// Why the daemon cannot start, or why it ended by itself. The text says what failed; `source` says why.
 #[derive(Debug)]
@@ -149,6 +157,7 @@ impl Daemon {
 pub fn run(config: &Config, file: &Path) -> Result<(), DaemonError> {
     use tokio::signal::unix::{SignalKind, signal};
     let fail = DaemonError::new;
+    allow_files();
     let runtime = Arc::new(runtime().map_err(|e| fail("the system gives no threads")(e.into()))?);
     let daemon = Daemon::start(config, Arc::clone(&runtime), None)?;
     let tills = config.tills.len();
@@ -179,6 +188,26 @@ fn watchdog_every() -> Option<Duration> {
     sd_notify::watchdog_enabled().and_then(|given_up_after| given_up_after.checked_div(2))
 }
 
+/// Asks for as many files as the daemon can use: systems give a service 1,024 until it says that it can do with more.
+fn allow_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.unwrap_or(FILES_MAX).min(FILES_MAX);
+    if limit.current.is_some_and(|current| current < wanted) {
+        limit.current = Some(wanted);
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            tracing::warn!(%error, "not more files can be opened: the portal takes fewer connections");
+        }
+    }
+}
+
+/// As many connections as there can be files for, so that lines, books and platform never lack one.
+fn portal_limits(tills: usize) -> portal::Limits {
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(FILES_MAX);
+    let of_tills = u64::try_from(tills).unwrap_or(u64::MAX).saturating_mul(2);
+    let left = files.saturating_sub(FILES_KEPT).saturating_sub(of_tills).max(CONNECTIONS_MIN);
+    portal::Limits::default().with_connections(usize::try_from(left).unwrap_or(usize::MAX))
+}
+
 fn reload(daemon: &Daemon, file: &Path) {
     let read = Config::load(file).map_err(|faults| faults.to_string());
     match read.and_then(|config| daemon.reload(&config).map_err(|error| error.to_string())) {
@@ -202,6 +231,7 @@ fn portal_settings(config: &Config, framed_by: Option<&str>) -> PortalSettings {
     let tills = config.tills.iter().map(|till| (till.number, till.label.clone())).collect();
     let mut settings = PortalSettings::new(vec![config.portal.listen], config.shop.name.clone(), tills);
     settings.public_base = Some(config.portal.url.clone());
+    settings.limits = portal_limits(config.tills.len());
     settings.terms.clone_from(&config.shop.terms);
     settings.time_zone.clone_from(&config.shop.time_zone);
     settings.default_language = Language::from_tag(&config.shop.language).unwrap_or(portal::Language::En);
@@ -260,6 +290,8 @@ impl Answers {
             label: till.label,
             port: till.port.display().to_string(),
             online: till.online,
+            junk_bytes: till.junk_bytes,
+            bad_frames: till.bad_frames,
             sale: of_till(till.number.number()),
         });
         Response::Status(Box::new(control::Status {

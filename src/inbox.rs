@@ -3,8 +3,10 @@
 use crate::shop::event::Event;
 use tokio::sync::{mpsc, oneshot};
 
-/// How many events may wait. Full: tills and platform answers wait for room, phones are told to come back (503).
+/// How many events may wait. Full: tills and platform answers wait for room.
 pub const INBOX_MAX: usize = 1_024;
+/// How much of that phones leave free for tills and platform. Beyond, phones are told to come back (503).
+pub const INBOX_KEPT: usize = 256;
 
 /// An event on its way to the shop.
 #[derive(Debug)]
@@ -40,8 +42,11 @@ impl Inbox {
         self.0.send(Incoming { event, done: None }).await.is_ok()
     }
 
-    /// For what must not wait: puts an event in if there is room; the receiver fires when it is done.
+    /// For what must not wait: puts an event in if more than [`INBOX_KEPT`] is free; the receiver fires when it is done.
     pub fn try_ask(&self, event: Event) -> Result<oneshot::Receiver<()>, Full> {
+        if self.0.capacity() <= INBOX_KEPT {
+            return Err(Full);
+        }
         let (done, wait) = oneshot::channel();
         self.0.try_send(Incoming { event, done: Some(done) }).map_err(|_| Full)?;
         Ok(wait)

@@ -35,13 +35,22 @@ pub(crate) struct House {
 
 impl House {
     pub(crate) fn new(tills: u16) -> House {
+        House::with((0..tills).map(|_| Register::new()).collect())
+    }
+
+    /// A shop with these tills, numbered from 1.
+    pub(crate) fn with(registers: Vec<Register>) -> House {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let stage = Stage::new().unwrap();
         let platform = stage.start_platform(runtime.handle(), None).unwrap();
-        let registers: Vec<Register> = (0..tills).map(|_| Register::new()).collect();
         let ports = registers.iter().zip(1..).map(|(r, n)| (TillNumber::new(n).unwrap(), r.path()));
         let config = stage.write_config(platform.api, &ports.collect::<Vec<_>>(), "").unwrap();
         House { registers, checkout: platform.public, stage, config, _platform: platform, _runtime: runtime }
+    }
+
+    /// Phones with a visit, as the daemon says.
+    pub(crate) fn visits(stage: &Stage) -> u64 {
+        control::status(&stage.file("control.sock")).unwrap().phones
     }
 
     /// Starts the daemon; returns once control socket and portal answer, and how long that took.
@@ -103,6 +112,16 @@ impl Daemon {
     /// Resident memory in KiB.
     pub(crate) fn resident_kib(&self) -> u64 {
         field(&self.proc("status"), "VmRSS:")
+    }
+
+    /// Files and sockets that it has open.
+    pub(crate) fn open_files(&self) -> u64 {
+        fs::read_dir(format!("/proc/{}/fd", self.0.id())).unwrap().count() as u64
+    }
+
+    /// Its threads.
+    pub(crate) fn threads(&self) -> u64 {
+        field(&self.proc("status"), "Threads:")
     }
 
     pub(crate) fn counted(&self) -> Counted {

@@ -15,8 +15,10 @@ mod figures;
 #[path = "../ground/mod.rs"]
 #[allow(dead_code)] // Of the steps of sales only the ended ones are wanted here.
 mod ground;
+#[allow(dead_code)] // The load wants more of both.
 mod house;
 mod phone;
+#[allow(dead_code)]
 mod register;
 
 use figures::{Figures, part_ms};
@@ -136,7 +138,7 @@ struct Lane<'a> {
 impl Lane<'_> {
     fn open(register: &mut Register, till: u16, portal: SocketAddr, checkout: SocketAddr) -> Lane<'_> {
         let from = address(till);
-        Lane { register, till, phone: Phone::log_in(portal, from, till), checkout: Wire::new(from, checkout) }
+        Lane { register, till, phone: Phone::log_in(portal, from, Some(till)), checkout: Wire::new(from, checkout) }
     }
 
     /// One sale from the waiting phone to the waiting phone.
@@ -314,7 +316,7 @@ fn crowd(figures: &mut Figures) {
     let resident = || daemon.resident_kib() as f64 / 1_024.0;
     let mut phones: Vec<Phone> = (0..PHONES)
         .map(|n| {
-            let mut phone = Phone::log_in(house.stage.portal, address(n + 1), n % TILLS + 1);
+            let mut phone = Phone::log_in(house.stage.portal, address(n + 1), Some(n % TILLS + 1));
             phone.load();
             phone.listen();
             phone

@@ -94,18 +94,20 @@ impl Wire {
 pub(crate) struct Phone {
     pages: Wire,
     live: Wire,
-    path: String,
+    /// Its visit's own address, with a slash at the end.
+    pub(crate) path: String,
     /// The page that is open.
     pub(crate) page: String,
 }
 
 impl Phone {
-    /// Logs in at this till.
-    pub(crate) fn log_in(portal: SocketAddr, from: Ipv4Addr, till: u16) -> Phone {
+    /// Logs in, at this till if there is one.
+    pub(crate) fn log_in(portal: SocketAddr, from: Ipv4Addr, till: Option<u16>) -> Phone {
         let mut pages = Wire::new(from, portal);
-        let start = pages.ask("GET", &format!("/?till={till}"), "").text;
+        let at = till.map_or_else(String::new, |till| format!("till={till}"));
+        let start = pages.ask("GET", &format!("/?{at}"), "").text;
         let form = hidden(&start, "form");
-        let answer = pages.ask("POST", "/login", &format!("form={form}&till={till}"));
+        let answer = pages.ask("POST", "/login", &format!("form={form}&{at}"));
         assert_eq!(answer.status, 303, "the log-in is refused: {}", answer.text);
         let path = answer.location.unwrap();
         let path = path.strip_prefix(&format!("http://{portal}")).unwrap_or(&path).to_owned();
@@ -177,7 +179,8 @@ impl Phone {
     }
 }
 
-fn hidden(text: &str, name: &str) -> String {
+/// What the page's form hides under this name.
+pub(crate) fn hidden(text: &str, name: &str) -> String {
     let from =
         text.split(&format!("name=\"{name}\" value=\"")).nth(1).unwrap_or_else(|| panic!("no {name} in\n{text}"));
     from.split('"').next().unwrap().to_owned()

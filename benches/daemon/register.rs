@@ -33,6 +33,27 @@ pub(crate) struct Register {
 
 impl Register {
     pub(crate) fn new() -> Register {
+        let (register, reading, put) = Register::unheard();
+        thread::spawn(move || read(reading, &put));
+        register
+    }
+
+    /// A till that never reads what it is sent.
+    pub(crate) fn deaf() -> Register {
+        Register::unheard().0
+    }
+
+    /// A till that reads what it is sent and answers nothing.
+    pub(crate) fn mute() -> Register {
+        let (register, mut reading, _) = Register::unheard();
+        thread::spawn(move || {
+            let mut bytes = [0; 512];
+            while reading.read(&mut bytes).is_ok() {}
+        });
+        register
+    }
+
+    fn unheard() -> (Register, File, Sender<Heard>) {
         let line = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&line).unwrap();
         unlockpt(&line).unwrap();
@@ -41,8 +62,12 @@ impl Register {
         let line = File::from(line);
         let (put, results) = channel();
         let reading = line.try_clone().unwrap();
-        thread::spawn(move || read(reading, &put));
-        Register { line, _other_end: other_end, path, ticket: 0, results }
+        (Register { line, _other_end: other_end, path, ticket: 0, results }, reading, put)
+    }
+
+    /// Another hand on the line, to write anything at all.
+    pub(crate) fn line(&self) -> File {
+        self.line.try_clone().unwrap()
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -91,11 +116,16 @@ fn read(mut line: File, results: &Sender<Heard>) {
             let fields: Vec<&str> = body.split('|').collect();
             let answer = match fields[..] {
                 ["RESULT", id, epoch, ticket, outcome, ..] => {
+                    // Taken before it is passed on: were the next request the first to leave, it would be taken for the
+                    // same sale asked for again.
+                    if line.write_all(&encode(&format!("TAKEN|{id}|{epoch}|{ticket}"))).is_err() {
+                        return;
+                    }
                     let heard = Heard { ticket: ticket.parse().unwrap(), outcome: outcome.to_owned(), began };
                     if results.send(heard).is_err() {
                         return;
                     }
-                    format!("TAKEN|{id}|{epoch}|{ticket}")
+                    continue;
                 }
                 ["ACK", ..] => continue,
                 ["BAD" | "REFUSE", ..] => panic!("the box refuses: {body}"),

@@ -37,6 +37,10 @@ pub struct TillLine {
     pub port: String,
     /// Whether its line works.
     pub online: bool,
+    /// Bytes on its line that belonged to no frame, since the daemon started.
+    pub junk_bytes: u64,
+    /// Frames of its line that were begun and dropped.
+    pub bad_frames: u64,
     /// The state of its sale, if it has one under way.
     pub sale: Option<String>,
 }
@@ -116,9 +120,10 @@ impl fmt::Display for Status {
         let tills = self.tills.iter().map(|t| {
             let line = if t.online { "online" } else { "OFFLINE" };
             let sale = t.sale.as_deref().unwrap_or("-");
-            vec![t.number.to_string(), t.label.clone(), line.to_owned(), sale.to_owned(), t.port.clone()]
+            let (junk, bad) = (t.junk_bytes.to_string(), t.bad_frames.to_string());
+            vec![t.number.to_string(), t.label.clone(), line.to_owned(), junk, bad, sale.to_owned(), t.port.clone()]
         });
-        write!(f, "\n{}", columns(&["TILL", "LABEL", "LINE", "SALE", "PORT"], tills.collect()))?;
+        write!(f, "\n{}", columns(&["TILL", "LABEL", "LINE", "JUNK", "BAD", "SALE", "PORT"], tills.collect()))?;
         if self.sales.is_empty() {
             return write!(f, "\n\nno sale is under way");
         }

@@ -17,12 +17,22 @@ fn example() -> Status {
         version: "0.1.0".into(),
         uptime_secs: 3_700,
         tills: vec![
-            TillLine { number: 1, label: "Front".into(), port: "/dev/ttyS0".into(), online: true, sale: None },
+            TillLine {
+                number: 1,
+                label: "Front".into(),
+                port: "/dev/ttyS0".into(),
+                online: true,
+                junk_bytes: 0,
+                bad_frames: 0,
+                sale: None,
+            },
             TillLine {
                 number: 12,
                 label: "Bäckerei".into(),
                 port: "/dev/ttyS1".into(),
                 online: false,
+                junk_bytes: 70_312,
+                bad_frames: 3,
                 sale: Some("paying".into()),
             },
         ],
@@ -84,9 +94,9 @@ disk      5120 MiB free
 network   not governed by this version
 phones    3
 
-TILL  LABEL     LINE     SALE    PORT
-1     Front     online   -       /dev/ttyS0
-12    Bäckerei  OFFLINE  paying  /dev/ttyS1
+TILL  LABEL     LINE     JUNK   BAD  SALE    PORT
+1     Front     online   0      0    -       /dev/ttyS0
+12    Bäckerei  OFFLINE  70312  3    paying  /dev/ttyS1
 
 SALE      TILL  AMOUNT     STATE   SINCE
 0badcafe  12    12.50 EUR  paying  14 s";

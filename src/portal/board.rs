@@ -40,6 +40,8 @@ struct Seat {
     opened_from: Option<IpAddr>,
     till: Option<TillNumber>,
     live: VecDeque<oneshot::Sender<()>>,
+    /// Taps that wait for the shop.
+    taps: usize,
 }
 
 impl Seat {
@@ -53,6 +55,7 @@ impl Seat {
             opened_from: None,
             till: None,
             live: VecDeque::new(),
+            taps: 0,
         }
     }
 }
@@ -78,7 +81,27 @@ pub(super) struct Shown {
 
 /// Why no new visit can be opened.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct NoSeat;
+pub(super) enum NoSeat {
+    /// The address has all that it may have.
+    OfAddress,
+    /// All are taken.
+    AtAll,
+}
+
+/// A tap that waits for the shop; counted until dropped.
+#[derive(Debug)]
+pub(super) struct Tap {
+    board: Board,
+    session: SessionId,
+}
+
+impl Drop for Tap {
+    fn drop(&mut self) {
+        if let Some(seat) = self.board.lock().taken.get_mut(&self.session) {
+            seat.taps = seat.taps.saturating_sub(1);
+        }
+    }
+}
 
 /// The ends of a live stream: new versions, and the word to stop.
 #[derive(Debug)]
@@ -136,8 +159,11 @@ impl Board {
     ) -> Result<(), NoSeat> {
         let mut seats = self.lock();
         let of_address = seats.taken.values().filter(|seat| seat.opened_from == Some(from)).count();
-        if seats.taken.len() >= max || of_address >= per_address_max {
-            return Err(NoSeat);
+        if of_address >= per_address_max {
+            return Err(NoSeat::OfAddress);
+        }
+        if seats.taken.len() >= max {
+            return Err(NoSeat::AtAll);
         }
         let version = seats.version;
         let seat = seats.taken.entry(session).or_insert_with(|| Seat::new(version));
@@ -152,6 +178,26 @@ impl Board {
         if seats.taken.get(&session).is_some_and(|seat| seat.screen.is_none()) {
             seats.taken.remove(&session);
         }
+    }
+
+    /// Counts a tap of the visit, unless as many as `max` wait already. Of visits that have ended none is counted.
+    pub(super) fn tap(&self, session: SessionId, max: usize) -> Option<Tap> {
+        if let Some(seat) = self.lock().taken.get_mut(&session) {
+            if seat.taps >= max {
+                return None;
+            }
+            seat.taps = seat.taps.saturating_add(1);
+        }
+        Some(Tap { board: self.clone(), session })
+    }
+
+    /// Of the visits that stand at no till and whose page no phone follows, the one that has changed least lately.
+    pub(super) fn least_missed(&self) -> Option<SessionId> {
+        let seats = self.lock();
+        let missed_least = seats.taken.iter().filter(|(_, seat)| {
+            matches!(seat.screen, Some(Screen::EnterTill { .. })) && seat.version.receiver_count() == 0
+        });
+        missed_least.min_by_key(|(_, seat)| *seat.version.borrow()).map(|(session, _)| *session)
     }
 
     /// What the visit's page shows.

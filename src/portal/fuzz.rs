@@ -4,7 +4,7 @@
 
 use super::language::Language;
 use super::loads::till_number;
-use super::server::{answer, router};
+use super::server::{page, router};
 use super::site::Site;
 use super::tokens::{cookie, form_token, form_token_fits};
 use super::{PortalSettings, checked_base};
@@ -127,13 +127,13 @@ impl Portal {
         let (site, router, inbox) = (self.site.clone(), self.router.clone(), &mut self.inbox);
         let mut heard = Vec::new();
         self.runtime.block_on(async {
-            let mut answer = std::pin::pin!(answer(site, router, IpAddr::from(PEER), request));
+            let mut answer = std::pin::pin!(page(&site, router, IpAddr::from(PEER), request));
             let response = loop {
                 tokio::select! {
                     biased;
                     // Done at once: nobody waits for a shop here.
                     Some(incoming) = inbox.recv() => heard.push(incoming.event),
-                    Ok(response) = &mut answer => break response,
+                    response = &mut answer => break response,
                 }
             };
             check_head(&response);

@@ -18,6 +18,8 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
+/// What a stream is called.
+pub(super) const CONTENT: &str = "text/event-stream";
 /// How often a stream without news says that it lives.
 const COMMENT_EVERY: Duration = Duration::from_secs(15);
 /// How long a stream lasts; then the browser opens another, after what `retry` says.
@@ -41,7 +43,7 @@ pub(super) async fn live(
     let listening = token.parse::<SessionId>().ok().and_then(|session| site.board.listen(session));
     let stream = Stream { listening, known: known.v, since: Instant::now(), stage: Stage::New, _slot: slot };
     let body = Body::new(Words { next: Box::pin(stream.next()) });
-    ([(CONTENT_TYPE, "text/event-stream")], body).into_response()
+    ([(CONTENT_TYPE, CONTENT)], body).into_response()
 }
 
 struct Stream {

@@ -3,6 +3,7 @@
 mod amounts;
 mod assets;
 mod board;
+mod door;
 #[cfg(feature = "fuzzing")]
 pub mod fuzz;
 mod language;
@@ -27,9 +28,16 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+
+/// Connections that may wait to be accepted. Beyond, the system leaves a phone to try again after a second.
+const BACKLOG: u32 = 1_024;
+/// What the system keeps for a connection of what the phone has not read; twice that with its own needs.
+const SEND_BYTES_MAX: u32 = 32 << 10;
+/// The same of what we have not read.
+const RECEIVE_BYTES_MAX: u32 = 16 << 10;
 
 /// What the portal is told about the shop. Everything but addresses, name and tills has a default.
 #[derive(Clone, Debug)]
@@ -57,10 +65,18 @@ pub struct PortalSettings {
 /// How much the portal takes at once, and for how long it waits.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections; further ones are closed at once.
+    /// Connections. A further one takes the place of one that never asked, else of one of the address with most of them:
+    /// one that is answered before one that is being answered, and the oldest of those.
     pub connections_max: usize,
     /// Connections of one address; further ones are closed at once.
     pub connections_per_address_max: usize,
+    /// Requests that an address may send at once, and then each second. Further ones are answered a second later, with
+    /// 429 and a page that tries again. Requests from this machine itself are not counted.
+    pub requests_burst: u32,
+    /// See `requests_burst`.
+    pub requests_a_second: u32,
+    /// Taps of one visit that may wait for the shop; a further one is told to come back (503).
+    pub taps_waiting_max: usize,
     /// Visits opened from one address; further ones find the portal full.
     pub visits_per_address_max: usize,
     /// Live streams; further pages look again every few seconds.
@@ -69,11 +85,24 @@ pub struct Limits {
     pub read_timeout: Duration,
 }
 
+impl Limits {
+    /// The same with no more connections than this; of those, a quarter is never taken by live streams.
+    #[must_use]
+    pub fn with_connections(mut self, max: usize) -> Limits {
+        self.connections_max = self.connections_max.min(max);
+        self.live_max = self.live_max.min(self.connections_max.saturating_sub(self.connections_max.div_ceil(4)));
+        self
+    }
+}
+
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
             connections_max: 2_048,
             connections_per_address_max: 32,
+            requests_burst: 200,
+            requests_a_second: 50,
+            taps_waiting_max: 4,
             visits_per_address_max: 32,
             live_max: 1_536,
             read_timeout: Duration::from_secs(10),
@@ -178,9 +207,9 @@ impl ClosedPortal {
         let ClosedPortal { addresses, listeners, site } = self;
         let board = site.board.clone();
         let (stop, stopped) = watch::channel(false);
-        let open = Arc::new(server::Open::default());
+        let door = Arc::new(door::Door::default());
         for listener in listeners {
-            handle.spawn(server::accept(listener, site.clone(), open.clone(), stopped.clone()));
+            handle.spawn(server::accept(listener, site.clone(), door.clone(), stopped.clone()));
         }
         Portal { addresses, board, stop }
     }
@@ -233,9 +262,14 @@ impl Portal {
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
-    let bound = std::net::TcpListener::bind(address).and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        TcpListener::from_std(listener)
+    let socket = || if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+    let bound = socket().and_then(|socket| {
+        socket.set_reuseaddr(true)?;
+        // What a phone does not read or we do not want to know stays with the phone; connections have it from here.
+        socket.set_send_buffer_size(SEND_BYTES_MAX)?;
+        socket.set_recv_buffer_size(RECEIVE_BYTES_MAX)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
     });
     bound.map_err(|source| StartError::Listen { address, source })
 }

@@ -1,6 +1,6 @@
 //! Answers to posts: each form becomes one event, then leads back to the visit's page. Judges no event.
 
-use super::board::Found;
+use super::board::{Found, NoSeat};
 use super::language::Language;
 use super::loads::{ended_path, till_number};
 use super::site::{Peer, Site, path_of};
@@ -102,7 +102,13 @@ enum NotOpened {
 async fn open_visit(site: &Site, peer: std::net::IpAddr, language: Option<Language>) -> Result<SessionId, NotOpened> {
     let session = site.tokens.draw().map_err(|_| NotOpened::NoSeat)?;
     let (max, per_address) = (Policy::SESSIONS_MAX, site.limits.visits_per_address_max);
-    site.board.reserve(session, language, peer, max, per_address).map_err(|_| NotOpened::NoSeat)?;
+    let reserve = || site.board.reserve(session, language, peer, max, per_address);
+    if let Err(full) = reserve() {
+        let gives_way = if full == NoSeat::AtAll { site.board.least_missed() } else { None };
+        let gives_way = gives_way.ok_or(NotOpened::NoSeat)?;
+        site.ask(gives_way, PhoneEvent::LogsOut).await.map_err(|_| NotOpened::Busy)?;
+        reserve().map_err(|_| NotOpened::NoSeat)?;
+    }
     let place = Place { ip: peer, mac: None };
     let asked = site.ask(session, PhoneEvent::LoggedIn { place }).await;
     if asked.is_err() {

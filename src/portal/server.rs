@@ -1,22 +1,22 @@
 //! Connections: accepts them within the limits and lets hyper speak HTTP on them. Knows no pages.
 
+use super::door::{Door, Place};
 use super::site::{Peer, Site};
-use super::{Limits, live, loads, posts};
+use super::{live, loads, posts};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::DefaultBodyLimit;
 use axum::extract::Request;
-use axum::http::header::HOST;
+use axum::http::header::{CONTENT_TYPE, HOST};
 use axum::response::Response;
 use axum::routing::{get, post};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -32,11 +32,13 @@ const HEADERS_MAX: usize = 64;
 const UNHEARD_MS: u32 = 30_000;
 /// How long connections may finish their answer when the portal stops.
 const STOP_WAIT: Duration = Duration::from_secs(1);
+/// How long an answer to an address that asks too often is held back: a flood goes at the pace of its answers.
+const TOO_OFTEN_PAUSE: Duration = Duration::from_secs(1);
 /// Pause after an accept that failed, most likely for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts connections until `stop` changes. Held clones of `stop` say that connections are still open.
-pub(super) async fn accept(listener: TcpListener, site: Arc<Site>, open: Arc<Open>, mut stop: watch::Receiver<bool>) {
+pub(super) async fn accept(listener: TcpListener, site: Arc<Site>, door: Arc<Door>, mut stop: watch::Receiver<bool>) {
     let router = router(site.clone());
     loop {
         let accepted = tokio::select! {
@@ -51,8 +53,8 @@ pub(super) async fn accept(listener: TcpListener, site: Arc<Site>, open: Arc<Ope
                 continue;
             }
         };
-        // Over the limits the connection is closed at once: the phone tries again, and others are not held up.
-        let Some(place) = Open::take(&open, peer, &site.limits) else { continue };
+        // Without a place the connection is closed at once: the phone tries again, and others are not held up.
+        let Some(place) = Door::enter(&door, peer, &site.limits) else { continue };
         tokio::spawn(serve(stream, peer, site.clone(), router.clone(), stop.clone(), place));
     }
     // Before `stop`, whose end says that the address is free.
@@ -65,14 +67,16 @@ async fn serve(
     site: Arc<Site>,
     router: Router,
     mut stop: watch::Receiver<bool>,
-    _place: OpenPlace,
+    place: Place,
 ) {
+    let place = Arc::new(place);
+    // Programs on this machine are no phones: the demonstration, and whoever stands before the portal as a proxy.
+    let counts = stream.local_addr().is_ok_and(|own| own.ip().to_canonical() != peer);
     let _ = stream.set_nodelay(true);
     let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNHEARD_MS);
     let read_timeout = site.limits.read_timeout;
-    let service = service_fn(move |request: Request<Incoming>| {
-        answer(site.clone(), router.clone(), peer, request.map(Body::new))
-    });
+    let caller = Caller { peer, place: place.clone(), counts };
+    let service = service_fn(move |request| answer(site.clone(), router.clone(), caller.clone(), request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(read_timeout)
@@ -82,6 +86,7 @@ async fn serve(
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = place.wanted() => Ok(()),
         _ = stop.changed() => {
             connection.as_mut().graceful_shutdown();
             tokio::time::timeout(STOP_WAIT, connection).await.unwrap_or(Ok(()))
@@ -92,13 +97,38 @@ async fn serve(
     }
 }
 
-pub(super) async fn answer(
+/// Who is at the other end of a connection.
+#[derive(Clone)]
+struct Caller {
+    peer: IpAddr,
+    place: Arc<Place>,
+    /// Whether its requests are counted.
+    counts: bool,
+}
+
+async fn answer(
     site: Arc<Site>,
     router: Router,
-    peer: IpAddr,
-    mut request: Request,
+    caller: Caller,
+    request: Request<Incoming>,
 ) -> Result<Response, Infallible> {
-    let mut response = if is_own(&site, &request) {
+    // Requests that come in one piece are not answered in one: the other connections have their turn between them.
+    tokio::task::yield_now().await;
+    let response = if caller.place.asks(&site.limits) || !caller.counts {
+        page(&site, router, caller.peer, request.map(Body::new)).await
+    } else {
+        tokio::time::sleep(TOO_OFTEN_PAUSE).await;
+        let mut refused = site.too_often(request.headers(), request.uri().path());
+        site.dress(&mut refused);
+        refused
+    };
+    caller.place.answered(response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == live::CONTENT));
+    Ok(response)
+}
+
+/// What a request is answered with.
+pub(super) async fn page(site: &Arc<Site>, router: Router, peer: IpAddr, mut request: Request) -> Response {
+    let mut response = if is_own(site, &request) {
         request.extensions_mut().insert(Peer(peer));
         match router.oneshot(request).await {
             Ok(response) => response,
@@ -108,7 +138,7 @@ pub(super) async fn answer(
         site.to_start()
     };
     site.dress(&mut response);
-    Ok(response)
+    response
 }
 
 /// Whether a request means us, rather than a host whose traffic was turned to us.
@@ -135,43 +165,4 @@ pub(super) fn router(site: Arc<Site>) -> Router {
         .method_not_allowed_fallback(to_start)
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .with_state(site)
-}
-
-/// Which connections are open, by address.
-#[derive(Debug, Default)]
-pub(super) struct Open(Mutex<BTreeMap<IpAddr, usize>>);
-
-/// One open connection's place; given back when dropped.
-#[derive(Debug)]
-struct OpenPlace {
-    open: Arc<Open>,
-    peer: IpAddr,
-}
-
-impl Open {
-    fn take(open: &Arc<Open>, peer: IpAddr, limits: &Limits) -> Option<OpenPlace> {
-        let mut counts = open.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let all = counts.values().fold(0_usize, |sum, n| sum.saturating_add(*n));
-        let of_peer = counts.entry(peer).or_insert(0);
-        if all >= limits.connections_max || *of_peer >= limits.connections_per_address_max {
-            if *of_peer == 0 {
-                counts.remove(&peer);
-            }
-            return None;
-        }
-        *of_peer = of_peer.saturating_add(1);
-        Some(OpenPlace { open: open.clone(), peer })
-    }
-}
-
-impl Drop for OpenPlace {
-    fn drop(&mut self) {
-        let mut counts = self.open.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.peer) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                counts.remove(&self.peer);
-            }
-        }
-    }
 }

@@ -13,7 +13,7 @@ use askama::Template;
 use axum::body::Body;
 use axum::http::header::{
     ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION, REFERRER_POLICY,
-    SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
+    RETRY_AFTER, SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -105,9 +105,16 @@ impl Site {
         self.board.has(session).then_some(session)
     }
 
-    /// Hands an event to the shop and waits until it is done, or for [`REPLY_WAIT`].
+    /// Hands an event to the shop and waits until it is done, or for [`REPLY_WAIT`]. Full, too, while as many of this
+    /// visit wait as may.
     pub(super) async fn ask(&self, session: SessionId, what: PhoneEvent) -> Result<(), Full> {
+        let waiting = self.board.tap(session, self.limits.taps_waiting_max).ok_or(Full)?;
         let done = self.inbox.try_ask(Event::Phone { session, what })?;
+        // A phone that hangs up meanwhile has not taken its tap back.
+        let done = tokio::spawn(async move {
+            let _ = done.await;
+            drop(waiting);
+        });
         // Whether it was done or not, the page that follows shows the present.
         let _ = tokio::time::timeout(REPLY_WAIT, done).await;
         Ok(())
@@ -152,7 +159,15 @@ impl Site {
         page.lines.push(voice.say("busy-text"));
         page.refresh = Refresh::To { secs: BUSY_SECS, url: then.to_owned() };
         page.links.push(back(voice, then));
-        self.html(StatusCode::SERVICE_UNAVAILABLE, &page)
+        later(self.html(StatusCode::SERVICE_UNAVAILABLE, &page))
+    }
+
+    /// This address asks too often: its visit's page, or the start, tries again by itself.
+    pub(super) fn too_often(&self, headers: &HeaderMap, path: &str) -> Response {
+        let then = if path.starts_with("/s/") { path } else { "/" };
+        let mut response = self.busy(self.voice(headers, None), then);
+        *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+        response
     }
 
     /// Logged in, and the shop has not shown anything yet.
@@ -167,7 +182,7 @@ impl Site {
     /// No seat for another visit.
     pub(super) fn full(&self, voice: Voice<'_>) -> Response {
         let page = self.in_the_way(voice, voice.say("full-title"), voice.say("full-text"), "/");
-        self.html(StatusCode::SERVICE_UNAVAILABLE, &page)
+        later(self.html(StatusCode::SERVICE_UNAVAILABLE, &page))
     }
 
     /// The form did not come from a page of this visit.
@@ -216,6 +231,11 @@ pub(super) fn path_of(session: SessionId) -> String {
 
 fn back(voice: Voice<'_>, then: &str) -> PageLink {
     PageLink { href: then.to_owned(), label: voice.say("back-button"), class: "main" }
+}
+
+fn later(mut response: Response<Body>) -> Response<Body> {
+    set(&mut response, RETRY_AFTER, &BUSY_SECS.to_string());
+    response
 }
 
 fn set(response: &mut Response<Body>, name: HeaderName, value: &str) {

@@ -11,6 +11,7 @@
 
 mod cli;
 mod journey;
+mod line;
 mod platform;
 mod portal;
 mod store;

@@ -1,5 +1,6 @@
 //! The portal over real sockets, with a scripted ring that records events and shows screens.
 
+use rustix::net::{AddressFamily, SocketType};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,13 +8,14 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tillgate::clock::Clock;
-use tillgate::inbox::{INBOX_MAX, Inbox, Incoming};
+use tillgate::inbox::{INBOX_KEPT, INBOX_MAX, Inbox, Incoming};
 use tillgate::portal::{Board, Language, Limits, Portal, PortalSettings};
 use tillgate::shop::attempt::{Link, TryFailure};
 use tillgate::shop::effect::{CancelledWhy, DeclinedWhy, EnterNote, Outcome, Receipt, SaleFacts, Screen};
 use tillgate::shop::event::{Event, PhoneEvent, Reason, TillNumber};
 use tillgate::shop::id::{AttemptId, SaleId, SessionId};
 use tillgate::shop::money::{Amount, Currency};
+use tillgate::shop::policy::Policy;
 use tillgate::shop::sale::Code;
 use tillgate::shop::time::{Mono, Wall};
 use tokio::runtime::Runtime;
@@ -87,6 +89,14 @@ impl House {
             std::thread::yield_now();
         }
         self.events()
+    }
+
+    /// The same from another address of this machine, as another phone.
+    fn get_from(&self, phone: u8, path: &str, headers: &str) -> Answer {
+        let mut stream = connect_from(phone, self.at);
+        let at = self.at;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n{headers}\r\n").unwrap();
+        read_answer(&mut stream)
     }
 
     fn raw(&self, request: &str) -> Answer {
@@ -182,6 +192,16 @@ fn between<'t>(text: &'t str, before: &str, after: &str) -> &'t str {
 
 fn connect(at: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(at).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// From 127.0.0.`phone`.
+fn connect_from(phone: u8, to: SocketAddr) -> TcpStream {
+    let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    rustix::net::bind(&socket, &SocketAddr::from(([127, 0, 0, phone], 0))).unwrap();
+    rustix::net::connect(&socket, &to).unwrap();
+    let stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream
 }
@@ -432,11 +452,10 @@ fn a_full_inbox_is_said_with_a_page_that_comes_back() {
     house.board.show(SESSION, Screen::Waiting { till: till(7) });
     let shown = house.get(&page(SESSION));
     let start = house.get("/");
-    for _ in 0..INBOX_MAX {
-        house.inbox.try_ask(Event::DeadlinePassed).unwrap();
-    }
+    let phones = (0..=INBOX_MAX).take_while(|_| house.inbox.try_ask(Event::DeadlinePassed).is_ok()).count();
+    assert_eq!(phones, INBOX_MAX - INBOX_KEPT, "the rest is for tills and platform");
     let answer = house.press(&shown, "leave");
-    assert_eq!(answer.status, 503);
+    assert_eq!((answer.status, answer.header("retry-after")), (503, "2"));
     assert!(answer.body.contains(&format!("content=\"2;url={}\"", page(SESSION))), "{}", answer.body);
     assert_headers(&answer);
     let login = house.press(&start, "/login");
@@ -740,6 +759,94 @@ fn one_address_cannot_take_all_connections_or_all_visits() {
     let _ = third.read_to_end(&mut rest);
     assert!(rest.is_empty());
     drop(held);
+}
+
+#[test]
+fn connections_that_say_nothing_make_room_for_phones_that_do() {
+    let mut settings = settings();
+    settings.limits.connections_max = 8;
+    settings.limits.read_timeout = PATIENCE;
+    let house = House::open(settings, Ring::Scripted(Box::new(|_| None)));
+    let mut silent: Vec<_> = (0..20).map(|n| connect_from(10 + n, house.at)).collect();
+    for half in &mut silent {
+        let _ = half.write_all(b"GET /s/0123"); // The oldest are closed already.
+    }
+    for phone in 2..10 {
+        assert_eq!(house.get_from(phone, "/", "").status, 200);
+    }
+    let mut rest = Vec::new();
+    let _ = silent[0].read_to_end(&mut rest);
+    assert!(rest.is_empty(), "the oldest was closed without a word");
+}
+
+#[test]
+fn a_phone_that_asks_too_often_is_told_to_come_back_and_others_are_served() {
+    let mut settings = settings();
+    (settings.limits.requests_burst, settings.limits.requests_a_second) = (3, 1);
+    let house = House::open(settings, Ring::Scripted(Box::new(|_| None)));
+    house.board.show(SESSION, Screen::Waiting { till: till(7) });
+    let path = page(SESSION);
+    let german = "Accept-Language: de\r\n";
+    // Held back by a second, so that one more may be due by then.
+    let refused =
+        (0..8).map(|_| house.get_from(2, &path, german)).find(|answer| answer.status != 200).expect("a refusal");
+    assert_eq!((refused.status, refused.header("retry-after")), (429, "2"));
+    assert!(
+        refused.body.contains("Gerade ist viel los") && refused.body.contains(&format!("content=\"2;url={path}\""))
+    );
+    assert_headers(&refused);
+    assert_eq!(house.get_from(3, &path, german).status, 200);
+    for _ in 0..8 {
+        assert_eq!(house.get(&path).status, 200, "this machine itself is no phone");
+    }
+}
+
+#[test]
+fn taps_of_one_visit_that_wait_do_not_fill_the_inbox() {
+    let mut settings = settings();
+    settings.limits.taps_waiting_max = 2;
+    let house = House::open(settings, Ring::Silent);
+    house.board.show(SESSION, Screen::Waiting { till: till(7) });
+    let shown = house.get(&page(SESSION));
+    let mut hung_up = Vec::new();
+    let (path, body) = shown.form("leave");
+    for n in 1..=2 {
+        let mut stream = connect(house.at);
+        let (at, length) = (house.at, body.len());
+        write!(
+            stream,
+            "POST {path} HTTP/1.1\r\nHost: {at}\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        )
+        .unwrap();
+        assert_eq!(house.events_once(n).len(), n);
+        stream.shutdown(std::net::Shutdown::Both).unwrap();
+        hung_up.push(stream);
+    }
+    let third = house.press(&shown, "leave");
+    assert_eq!(
+        (third.status, third.header("retry-after")),
+        (503, "2"),
+        "a tap waits on although its phone has hung up"
+    );
+    assert_eq!(house.events().len(), 2);
+}
+
+#[test]
+fn when_all_visits_are_taken_one_that_stands_nowhere_makes_room() {
+    let house = House::scripted(|event| match event {
+        PhoneEvent::LoggedIn { .. } => Some(Screen::EnterTill { note: None }),
+        _ => None,
+    });
+    let all = u128::try_from(Policy::SESSIONS_MAX).unwrap();
+    for n in 1..all {
+        house.board.show(SessionId(n), Screen::Waiting { till: till(7) });
+    }
+    house.board.show(SESSION, Screen::EnterTill { note: None });
+    assert_eq!(house.press(&house.get("/"), "/login").status, 303);
+    assert_eq!(house.board.count(), Policy::SESSIONS_MAX);
+    assert!(house.events.lock().unwrap().contains(&(SESSION, PhoneEvent::LogsOut)));
+    assert!(house.get(&page(SessionId(1))).body.contains("7 · Bakery"), "who stands at a till stays");
 }
 
 #[test]

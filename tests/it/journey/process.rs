@@ -2,8 +2,10 @@
 
 use super::rig::{Phone, Rig, TILL, eventually};
 use super::{PRICE, confirm, confirm_and_pay};
+use rustix::net::{AddressFamily, SocketType};
 use rustix::process::Signal;
 use serde_json::Value;
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Output;
 use tillgate::shop::effect::Outcome;
@@ -23,6 +25,27 @@ fn a_daemon_told_to_stop_ends_well_and_the_next_one_goes_on_with_the_sale() {
     assert_eq!(asked.result().outcome, player::Outcome::Approved);
     assert_eq!(rig.agree_on_one(), Outcome::Approved);
     assert_eq!(rig.stop().code(), Some(0));
+}
+
+#[test]
+fn with_few_files_and_many_silent_connections_phones_still_pay() {
+    let mut rig = Rig::new();
+    rig.kill();
+    rig.start_with_files(256);
+    let silent: Vec<TcpStream> = (0..400_u16)
+        .map(|n| {
+            let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+            let phone = [127, 0, 1, u8::try_from(n % 40 + 1).unwrap()];
+            rustix::net::bind(&socket, &SocketAddr::from((phone, 0))).unwrap();
+            rustix::net::connect(&socket, &rig.stage.portal).unwrap();
+            TcpStream::from(socket)
+        })
+        .collect();
+    let mut phone = rig.paired();
+    pay(&rig, &mut phone);
+    assert_eq!(rig.agree_on_one(), Outcome::Approved);
+    assert!(!rig.log().contains("cannot accept"), "{}", rig.log());
+    drop(silent);
 }
 
 #[test]

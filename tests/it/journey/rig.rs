@@ -68,10 +68,21 @@ impl Rig {
 
     /// Starts the daemon; returns as soon as phones reach it.
     pub(super) fn start(&mut self) {
+        self.start_by(Command::new(env!("CARGO_BIN_EXE_tillgate")));
+    }
+
+    /// The same, with no more files than that.
+    pub(super) fn start_with_files(&mut self, files: u32) {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_tillgate")]);
+        self.start_by(shell);
+    }
+
+    fn start_by(&mut self, mut program: Command) {
         // The lock of a process that was killed would end with its cable; this line was held open meanwhile.
         rustix::termios::ioctl_tiocnxcl(&self.line).unwrap();
         let log = OpenOptions::new().create(true).append(true).open(self.stage.file("daemon.log")).unwrap();
-        let daemon = Command::new(env!("CARGO_BIN_EXE_tillgate"))
+        let daemon = program
             .args(["run", "--config"])
             .arg(&self.config)
             .env("TILLGATE_LOG", "info")
