@@ -9,8 +9,9 @@ use crate::platform::Desk;
 use crate::platform::channel::{Channel, ChannelError, ChannelSettings};
 use crate::platform::counter::{Counter, CounterSettings};
 use crate::portal::{self, Language, Portal, PortalSettings};
+use crate::shop::event::{Event, NoSales};
 use crate::shop::{LineState, Shop};
-use crate::store::{self, DISK_LOW_BYTES, Store, disk_free_bytes};
+use crate::store::{self, DISK_LOW_BYTES, Store, WholeCheck, disk_free_bytes};
 use crate::till::{self, ReceiptFacts, TillSettings, Tills};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -76,7 +77,8 @@ impl Daemon {
     pub fn start(config: &Config, runtime: Arc<Runtime>, framed_by: Option<&str>) -> Result<Daemon, DaemonError> {
         let fail = DaemonError::new;
         let handle = runtime.handle();
-        let store = Store::open(&config.store).map_err(|e| fail("the store cannot be opened")(e.into()))?;
+        let mut store = Store::open(&config.store).map_err(|e| fail("the store cannot be opened")(e.into()))?;
+        let unread = store.unread();
         let loaded = store.load().map_err(|e| fail("the store cannot be read")(e.into()))?;
         let clock = Clock::new(loaded.last_wall).map_err(|e| fail("the machine's boot has no id")(e.into()))?;
 
@@ -99,6 +101,9 @@ impl Daemon {
         let opened = Shop::open(&clock.stamp(), config.policy(), loaded.shop);
         let gateway = Gateway::start(opened, store, config.store.clone(), clock, outs)
             .map_err(|e| fail("the store cannot be written")(e.into()))?;
+        if let Some(check) = unread {
+            read_whole(check, inbox.clone()).map_err(|e| fail("the system gives no thread")(e.into()))?;
+        }
         let portal = portal.open(handle);
         let (stop, stopped) = watch::channel(false);
         let (look, looks) = mpsc::channel::<Look>(LOOKS_MAX);
@@ -179,6 +184,19 @@ fn reload(daemon: &Daemon, file: &Path) {
         Ok(()) => tracing::info!("pins, certificates and key read anew"),
         Err(error) => tracing::error!(%error, "pins, certificates and key stay as they were"),
     }
+}
+
+/// Reads the whole store beside the work, after an unclean end: with a defect no new sale is taken.
+fn read_whole(check: WholeCheck, inbox: Inbox) -> io::Result<()> {
+    tracing::info!("the store was not closed in order: reading all of it beside the work");
+    let read = move || match check.run() {
+        Ok(()) => tracing::info!("the store was read to its end: nothing is wrong"),
+        Err(what) => {
+            tracing::error!(%what, "the store is damaged: no new sales; stop, keep the files, restore a backup");
+            inbox.put_blocking(Event::NewSales(Err(NoSales::StoreDamaged)));
+        }
+    };
+    std::thread::Builder::new().name("tillgate-check".into()).spawn(read).map(drop)
 }
 
 /// The shop's zone, else the machine's.

@@ -134,7 +134,7 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     let unusable = |source| OpenError::Unusable { path: path.to_owned(), source };
     let mut options = OpenOptions::new();
-    let file = options.create(true).truncate(false).write(true).mode(0o600).open(beside(path, "-lock"));
+    let file = options.create(true).truncate(false).read(true).write(true).mode(0o600).open(beside(path, "-lock"));
     let file = file.map_err(unusable)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),

@@ -5,6 +5,7 @@ use super::journal::{Hash, chain, hex, row_body, row_id};
 use super::load::load;
 use super::row::{ATTEMPTS, REFUNDS, SALES, TICKETS, Table};
 use super::schema::{OpenError, open_reader};
+use super::wal::log_of;
 use super::writer::Head;
 use crate::shop::sale::Sale;
 use crate::shop::time::Wall;
@@ -91,6 +92,7 @@ impl From<rusqlite::Error> for VerifyError {
 ///
 /// What it cannot see: a tail cut off the journal together with all that it says about rows; `Verified::head` is for that.
 pub fn verify(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Verified, VerifyError> {
+    log_of(path).map_err(VerifyError::Open)?;
     let conn = open_reader(path).map_err(VerifyError::Open)?;
     conn.execute_batch("BEGIN")?;
     let all: i64 = conn.query_row("SELECT count(*) FROM journal", [], |row| row.get(0))?;

@@ -1,11 +1,14 @@
 //! The one writer: commits records with their journal rows, and recalls sales for the ring. Does no effect.
 
 use super::cells::ReadError;
+use super::ending;
 use super::journal::{Entry, FIRST, Hash, chain};
 use super::load::{self, Loaded};
 use super::row::{ATTEMPTS, REFUNDS, Row, SALES, SESSIONS, TICKETS, Table};
 use super::schema::{MIGRATIONS, OpenError, Synchronous, lock, open_writer};
 use super::verify::check_at_start;
+use super::wal::{Tail, log_of};
+use super::whole::{WholeCheck, defect};
 use crate::shop::effect::Record;
 use crate::shop::event::{Ticket, TillNumber};
 use crate::shop::id::{AttemptId, SaleId, SessionId};
@@ -15,6 +18,8 @@ use rusqlite::{CachedStatement, Connection, ErrorCode, params, params_from_iter}
 use std::fmt;
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Why a batch is not on disk. Nothing of it is; the process must end (what is on disk is right).
 #[derive(Debug)]
@@ -76,8 +81,12 @@ pub struct Store {
     head: Head,
     /// The upsert of each table, in the order in which rows may refer to one another.
     upserts: [(&'static Table, String); 5],
+    /// Whether nothing is known that the next start should look for.
+    sound: Arc<AtomicBool>,
+    /// What is still to be read after an unclean end.
+    unread: Option<WholeCheck>,
     /// Held until the connection above is gone.
-    _lock: File,
+    lock: File,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -98,8 +107,9 @@ enum Change {
 }
 
 impl Store {
-    /// Opens the store at `path`, or makes it (0600), and checks the open rows and the journal's last 1,000. Refuses
-    /// what is in use, newer, not ours or damaged, without changing it.
+    /// Opens the store at `path`, or makes it (0600), and checks the log beside it, the open rows and the journal's last
+    /// 1,000; after an unclean end also the whole file, unless it is larger than [`CHECKED_AT_ONCE_BYTES`]: that is left
+    /// to [`Store::unread`]. Refuses what is in use, newer, not ours or damaged, without changing it.
     pub fn open(path: &Path) -> Result<Store, OpenError> {
         Store::open_synchronous(path, Synchronous::Full)
     }
@@ -108,10 +118,26 @@ impl Store {
     #[doc(hidden)]
     pub fn open_synchronous(path: &Path, synchronous: Synchronous) -> Result<Store, OpenError> {
         let lock = lock(path)?;
+        let in_order = ending::begin(&lock).map_err(|source| OpenError::Unusable { path: path.to_owned(), source })?;
+        let tail = log_of(path)?;
         let conn = open_writer(path, MIGRATIONS, synchronous)?;
         let head = check_at_start(&conn, path)?;
+        let mut unread = None;
+        if !in_order {
+            unread = Some(WholeCheck::of(path)).filter(|check| !check.is_quick());
+            if unread.is_none()
+                && let Some(what) = defect(&conn).map_err(|error| OpenError::of_sqlite(path, error))?
+            {
+                return Err(OpenError::Damaged { path: path.to_owned(), what });
+            }
+        }
+        if tail == Tail::Torn {
+            // What a power cut left in the log would stand behind the next commits, and look like damage after another.
+            let _ = conn.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()));
+        }
+        let sound = unread.as_ref().map_or_else(|| Arc::new(AtomicBool::new(true)), WholeCheck::sound);
         let upserts = [&SALES, &ATTEMPTS, &REFUNDS, &TICKETS, &SESSIONS].map(|table| (table, upsert(table)));
-        Ok(Store { conn, head, upserts, _lock: lock })
+        Ok(Store { conn, head, upserts, sound, unread, lock })
     }
 
     /// Writes the records of any number of steps in one transaction: each row, and its copy in the journal, dated
@@ -141,6 +167,7 @@ impl Store {
             Err(error) => {
                 // Some errors roll back by themselves; then there is nothing to undo and this fails, rightly.
                 let _ = self.conn.execute_batch("ROLLBACK");
+                self.sound.store(false, Ordering::Relaxed);
                 Err(error.into())
             }
         }
@@ -225,6 +252,11 @@ impl Store {
         Ok(load::sale(&self.conn, id)?)
     }
 
+    /// What a start leaves to be read beside the work: the whole file, after an unclean end of a large store. Once.
+    pub fn unread(&mut self) -> Option<WholeCheck> {
+        self.unread.take()
+    }
+
     /// How many rows the journal has.
     pub fn journal_rows(&self) -> u64 {
         self.head.seq.unsigned_abs()
@@ -241,6 +273,10 @@ impl Drop for Store {
     fn drop(&mut self) {
         // So that the file alone is nearly the whole store. The log stays, and a start would do without this.
         let _ = self.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        // Whoever ends here ends in order. A process that is killed never comes here, nor one that panics.
+        if self.sound.load(Ordering::Relaxed) {
+            let _ = ending::in_order(&self.lock); // Else the next start looks closer.
+        }
     }
 }
 

@@ -128,10 +128,28 @@ pub(crate) fn sales(shop_books: &Path) -> Vec<SaleLine> {
     sales
 }
 
-/// Sales with something still to be done, and attempts that the platform will be asked about once more.
-pub(crate) fn unrest(shop_books: &Path) -> (i64, i64) {
+/// How many of the shop's sales have something still to be done.
+pub(crate) fn open_sales(shop_books: &Path) -> i64 {
+    ask(shop_books, "SELECT count(*) FROM sales WHERE open = 1").parse().unwrap()
+}
+
+/// How many payments may still change at the platform by themselves.
+pub(crate) fn unsettled(platform_books: &Path) -> i64 {
+    let payments = "SELECT count(*) FROM payment WHERE status IN ('awaiting', 'processing') OR due_at IS NOT NULL";
+    let refunds = "SELECT count(*) FROM refund WHERE due_at IS NOT NULL";
+    [payments, refunds].map(|sql| ask(platform_books, sql).parse::<i64>().unwrap()).iter().sum()
+}
+
+/// How far the shop has read the platform's list of changes, and how far that goes.
+pub(crate) fn reconciled(shop_books: &Path, platform_books: &Path) -> (String, String) {
+    let read = "SELECT coalesce(max(cursor), '') FROM reconciliation";
+    let there = "SELECT coalesce(max(change), 0) FROM payment";
+    (ask(shop_books, read), ask(platform_books, there))
+}
+
+fn ask(file: &Path, sql: &str) -> String {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let books = Connection::open_with_flags(shop_books, flags).unwrap();
-    let count = |sql| books.query_row(sql, [], |row| row.get(0)).unwrap();
-    (count("SELECT count(*) FROM sales WHERE open = 1"), count("SELECT count(*) FROM attempts WHERE checked = 0"))
+    let books = Connection::open_with_flags(file, flags).unwrap();
+    books.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
+    books.query_row(&format!("SELECT CAST(({sql}) AS TEXT)"), [], |row| row.get(0)).unwrap()
 }

@@ -1,6 +1,6 @@
 //! The storm: payments at full speed while daemon, platform and tills are killed and their line is cut; then three books.
 
-use crate::books::{Three, unrest};
+use crate::books::{Three, open_sales, reconciled, unsettled};
 use crate::cashier::{Cashier, Hand, TillBook};
 use crate::customer::{Crowd, comes};
 use crate::dice::Dice;
@@ -175,21 +175,28 @@ fn strike(town: &Town, which: Which, times: u64, dice: &mut Dice, struck: &mut u
 
 /// Nothing is broken any more: what is open ends, what came late goes back, every till knows all.
 fn come_to_rest(town: &Town, cashiers: &mut [Cashier<'_>]) {
-    eventually("all sales are at rest", REST, || {
-        town.is_running(Which::Daemon);
-        unrest(&town.stage.shop_books()).0 == 0
-    });
-    // A start asks the platform about everything that may have come late.
+    let (shop, platform) = (town.stage.shop_books(), town.platform_books());
+    let at_rest = |what| {
+        eventually(what, REST, || {
+            town.is_running(Which::Daemon);
+            open_sales(&shop) == 0 && unsettled(&platform) == 0
+        });
+    };
+    at_rest("all sales are at rest");
+    // A start asks the platform what has changed: what came late is heard now rather than within the hour.
     assert_eq!(town.stop(Which::Daemon).code(), Some(0));
     town.start_and_wait(Which::Daemon);
-    eventually("nothing more can come late", REST, || unrest(&town.stage.shop_books()) == (0, 0));
+    eventually("the shop has read all that the platform says", REST, || {
+        let (read, there) = reconciled(&shop, &platform);
+        read == there && open_sales(&shop) == 0 && unsettled(&platform) == 0
+    });
     for cashier in cashiers {
         let tickets: Vec<_> = cashier.book.keys().copied().collect();
         for ticket in tickets.into_iter().rev().take(20) {
             cashier.asks_again(ticket);
         }
     }
-    eventually("all sales are at rest again", REST, || unrest(&town.stage.shop_books()).0 == 0);
+    at_rest("all sales are at rest again");
 }
 
 fn report(town: &Town, struck: &Struck, three: &Three, stormed: Duration, in_all: Duration) {
