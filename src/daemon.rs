@@ -16,6 +16,7 @@ use crate::till::{self, ReceiptFacts, TillSettings, Tills};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 use std::{fmt, io};
@@ -24,6 +25,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 /// Threads of the runtime that portal, platform and control share.
 const WORKERS: usize = 2;
+
+/// What the name of a backup on its way ends with, before its number.
+const BACKUP: &str = "backup-";
+static BACKUPS: AtomicU64 = AtomicU64::new(0);
 
 /// Why the daemon cannot start, or why it ended by itself. The text says what failed; `source` says why.
 #[derive(Debug)]
@@ -79,6 +84,7 @@ impl Daemon {
         let handle = runtime.handle();
         let mut store = Store::open(&config.store).map_err(|e| fail("the store cannot be opened")(e.into()))?;
         let unread = store.unread();
+        clear_backups(&config.store);
         let loaded = store.load().map_err(|e| fail("the store cannot be read")(e.into()))?;
         let clock = Clock::new(loaded.last_wall).map_err(|e| fail("the machine's boot has no id")(e.into()))?;
 
@@ -186,6 +192,21 @@ fn reload(daemon: &Daemon, file: &Path) {
     }
 }
 
+/// Takes away the copies that a daemon was killed over; nobody else knows of them. The caller holds the store.
+fn clear_backups(store: &Path) {
+    let (Some(folder), Some(stem)) = (store.parent(), store.file_stem().and_then(|stem| stem.to_str())) else { return };
+    let begins = format!("{stem}.{BACKUP}");
+    let ours = |name: &str| {
+        let number = name.strip_prefix(&begins).map(|rest| rest.trim_end_matches(".part"));
+        number.is_some_and(|number| !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit()))
+    };
+    for file in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if file.file_name().to_str().is_some_and(ours) {
+            let _ = std::fs::remove_file(file.path()); // It is in nobody's way but the disk's.
+        }
+    }
+}
+
 /// Reads the whole store beside the work, after an unclean end: with a defect no new sale is taken.
 fn read_whole(check: WholeCheck, inbox: Inbox) -> io::Result<()> {
     tracing::info!("the store was not closed in order: reading all of it beside the work");
@@ -288,7 +309,9 @@ impl Answers {
     }
 
     async fn backup(self) -> Response {
-        let target = self.store.with_extension(format!("backup-{}", std::process::id()));
+        // Several may be asked for at the same time.
+        let number = BACKUPS.fetch_add(1, Ordering::Relaxed);
+        let target = self.store.with_extension(format!("{BACKUP}{number}"));
         let made = tokio::task::spawn_blocking(move || store::backup(&self.store, &target).map(|_| target)).await;
         match made {
             Ok(Ok(file)) => Response::Backup(file),

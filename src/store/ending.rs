@@ -5,17 +5,18 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 
 const IN_ORDER: &str = "ended in order\n";
 
-/// Whether the last writer ended in order. The mark is gone from now on: taking it away needs no room on the disk.
-pub(super) fn begin(lock: &File) -> io::Result<bool> {
-    let (lock, mut text) = (lock, String::new());
+/// Whether the last writer ended in order.
+pub(super) fn was_in_order(lock: &File) -> io::Result<bool> {
+    let mut text = String::new();
     let length = u64::try_from(IN_ORDER.len()).unwrap_or(u64::MAX).saturating_add(1);
     lock.take(length).read_to_string(&mut text)?;
-    if text.is_empty() {
-        return Ok(false);
-    }
-    lock.set_len(0)?;
-    lock.sync_all()?;
     Ok(text == IN_ORDER)
+}
+
+/// A writer begins: the mark is gone from now on. This needs no room on the disk.
+pub(super) fn begin(lock: &File) -> io::Result<()> {
+    lock.set_len(0)?;
+    lock.sync_all()
 }
 
 /// The writer ends in order. Where this cannot be written, the next start looks closer than it would have to.

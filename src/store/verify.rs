@@ -6,6 +6,7 @@ use super::load::load;
 use super::row::{ATTEMPTS, REFUNDS, SALES, TICKETS, Table};
 use super::schema::{OpenError, open_reader};
 use super::wal::log_of;
+use super::whole::{Look, defect};
 use super::writer::Head;
 use crate::shop::sale::Sale;
 use crate::shop::time::Wall;
@@ -57,6 +58,8 @@ pub enum VerifyError {
     Open(OpenError),
     /// The file is damaged where this error says.
     Unreadable(rusqlite::Error),
+    /// The file is damaged, as SQLite itself finds.
+    Damaged(String),
     /// A row was changed, moved, added or taken away.
     Bad(BadRow),
 }
@@ -66,6 +69,7 @@ impl fmt::Display for VerifyError {
         match self {
             VerifyError::Open(_) => f.write_str("the store cannot be opened"),
             VerifyError::Unreadable(_) => f.write_str("the store cannot be read to its end; restore a backup"),
+            VerifyError::Damaged(what) => write!(f, "the file is damaged: {what}; keep it and restore a backup"),
             VerifyError::Bad(row) => write!(f, "the books were changed: {row}; keep this file and compare a backup"),
         }
     }
@@ -76,7 +80,7 @@ impl std::error::Error for VerifyError {
         match self {
             VerifyError::Open(error) => Some(error),
             VerifyError::Unreadable(error) => Some(error),
-            VerifyError::Bad(_) => None,
+            VerifyError::Damaged(_) | VerifyError::Bad(_) => None,
         }
     }
 }
@@ -87,14 +91,22 @@ impl From<rusqlite::Error> for VerifyError {
     }
 }
 
-/// Walks the whole journal of the store at `path`, beside a writer if there is one, and compares every sale, attempt,
-/// refund and ticket with its newest copy there. `progress` hears rows done and rows in all, now and then.
+/// Lets SQLite check the store at `path`, its log included, walks the whole journal, beside a writer if there is one, and
+/// compares every sale, attempt, refund and ticket with its newest copy there. `progress` hears rows done and rows in all, now and then.
 ///
 /// What it cannot see: a tail cut off the journal together with all that it says about rows; `Verified::head` is for that.
 pub fn verify(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Verified, VerifyError> {
-    log_of(path).map_err(VerifyError::Open)?;
+    if let Err(error) = log_of(path) {
+        return Err(match error {
+            OpenError::Damaged { what, .. } => VerifyError::Damaged(what),
+            other => VerifyError::Open(other),
+        });
+    }
     let conn = open_reader(path).map_err(VerifyError::Open)?;
     conn.execute_batch("BEGIN")?;
+    if let Some(what) = defect(&conn, Look::Close)? {
+        return Err(VerifyError::Damaged(what));
+    }
     let all: i64 = conn.query_row("SELECT count(*) FROM journal", [], |row| row.get(0))?;
     let all = all.unsigned_abs();
     let mut newest_copies = [0_i64; COPIED.len()];
@@ -256,6 +268,7 @@ pub(super) fn check_at_start(conn: &Connection, path: &Path) -> Result<Head, Ope
         Err(VerifyError::Bad(row)) => return Err(damaged(row.to_string())),
         Err(VerifyError::Unreadable(error)) => return Err(fail(error)),
         Err(VerifyError::Open(error)) => return Err(error),
+        Err(VerifyError::Damaged(what)) => return Err(damaged(what)),
     };
     for (table, open) in [
         (&SALES, "open = 1"),

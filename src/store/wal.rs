@@ -2,7 +2,9 @@
 //!
 //! At a start SQLite takes the log up to the first frame whose checksum does not fit, and forgets the rest without a
 //! word. After a power cut that is right: the rest is one commit that never came about. More than one commit there is
-//! damage, and starting would lose what was acknowledged. Format: <https://www.sqlite.org/fileformat2.html#walformat>.
+//! damage, and starting would lose what was acknowledged. So is a log that ends before the last commit that its index
+//! (`-shm`) knows: the index learns of a commit when that is on disk. What it cannot see: a log that was cut off and
+//! whose index is gone. Formats: <https://www.sqlite.org/walformat.html>.
 
 use super::schema::{OpenError, beside};
 use std::fs::File;
@@ -11,6 +13,8 @@ use std::path::Path;
 
 const HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
+/// The part of the index that is read.
+const INDEX_BYTES: u64 = 100;
 const PIECE_BYTES: usize = 256 * 1024;
 /// The log of a running daemon may begin anew while it is read: so often it is read again.
 const LOOKS_MAX: u32 = 5;
@@ -29,7 +33,7 @@ pub(super) enum Tail {
 /// How the log of the store at `path` ends; damage is an error, for whoever opens the store.
 pub(super) fn log_of(path: &Path) -> Result<Tail, OpenError> {
     let log = beside(path, "-wal");
-    match tail(&log) {
+    match tail(&log, &beside(path, "-shm")) {
         Ok(Tail::Damaged(what)) => {
             Err(OpenError::Damaged { path: path.to_owned(), what: format!("in its log {}, {what}", log.display()) })
         }
@@ -38,17 +42,19 @@ pub(super) fn log_of(path: &Path) -> Result<Tail, OpenError> {
     }
 }
 
-/// Reads the log at `path`; one that is not there is whole.
-fn tail(path: &Path) -> io::Result<Tail> {
+/// Reads the log; one that is not there is whole.
+fn tail(log: &Path, index: &Path) -> io::Result<Tail> {
     for _ in 0..LOOKS_MAX {
-        let file = match File::open(path) {
+        // Before the log, which grows.
+        let known = Index::read(index)?;
+        let file = match File::open(log) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Tail::Whole),
             Err(error) => return Err(error),
         };
         let mut log = BufReader::with_capacity(PIECE_BYTES, file);
         let before = header(&mut log)?;
-        let found = tail_of(&mut log, &before)?;
+        let found = tail_of(&mut log, &before, known)?;
         log.seek(SeekFrom::Start(0))?;
         if !matches!(found, Tail::Damaged(_)) || header(&mut log)? == before {
             return Ok(found);
@@ -57,13 +63,51 @@ fn tail(path: &Path) -> io::Result<Tail> {
     Ok(Tail::Whole)
 }
 
+/// What the log's index knows of it.
+#[derive(Clone, Copy, Debug)]
+struct Index {
+    /// Which run of the log.
+    salts: [u8; 8],
+    /// Its frames up to the last commit.
+    frames: u64,
+    /// How many of them have moved to the file.
+    moved: u64,
+}
+
+impl Index {
+    /// `None`: there is none, or a process was killed while it wrote there.
+    fn read(path: &Path) -> io::Result<Option<Index>> {
+        let mut bytes = Vec::new();
+        match File::open(path) {
+            Ok(file) => file.take(INDEX_BYTES).read_to_end(&mut bytes)?,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        // Two copies of the header, then how far the log has moved to the file. All as this machine writes numbers.
+        let big_endian = cfg!(target_endian = "big");
+        let (Some(first), Some(second)) = (bytes.get(..48), bytes.get(48..96)) else { return Ok(None) };
+        let mut sum = Sum::default();
+        sum.add(first.get(..40).unwrap_or_default(), big_endian);
+        let fits = first == second && (sum.0, sum.1) == (word(first, 40, big_endian), word(first, 44, big_endian));
+        let salts = first.get(32..40).and_then(|salts| salts.try_into().ok());
+        let frames = u64::from(word(first, 16, big_endian));
+        let moved = u64::from(word(&bytes, 96, big_endian));
+        Ok(salts.filter(|_| fits).map(|salts| Index { salts, frames, moved }))
+    }
+
+    /// Whether a log of so many frames lacks what it had. One that is gone as a whole, having moved, lacks nothing.
+    fn misses(self, frames: u64) -> bool {
+        frames < self.frames && (frames > 0 || self.moved < self.frames)
+    }
+}
+
 fn header(log: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(HEADER_BYTES);
     log.take(u64::try_from(HEADER_BYTES).unwrap_or(0)).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-fn tail_of(log: &mut impl Read, header: &[u8]) -> io::Result<Tail> {
+fn tail_of(log: &mut impl Read, header: &[u8], known: Option<Index>) -> io::Result<Tail> {
     let word = |at: usize| word(header, at, true);
     let (first, rest) = header.split_at(header.len().min(HEADER_BYTES - 8));
     let big_endian = word(0) & 1 == 1;
@@ -77,7 +121,12 @@ fn tail_of(log: &mut impl Read, header: &[u8]) -> io::Result<Tail> {
         let mut more = Vec::new();
         log.read_to_end(&mut more)?;
         let blank = header.iter().chain(&more).all(|byte| *byte == 0);
-        return Ok(if blank { Tail::Whole } else { Tail::Damaged("its first 32 bytes are damaged".to_owned()) });
+        let lost = known.is_some_and(|index| index.moved < index.frames);
+        return Ok(if blank && !lost {
+            Tail::Whole
+        } else {
+            Tail::Damaged("its first 32 bytes are damaged".to_owned())
+        });
     }
     let page_bytes = usize::try_from(word(8)).unwrap_or(usize::MAX).min(65_536);
     let mut frame = vec![0; FRAME_HEADER_BYTES.saturating_add(page_bytes)];
@@ -98,6 +147,15 @@ fn tail_of(log: &mut impl Read, header: &[u8]) -> io::Result<Tail> {
         if ours {
             behind.sees(self::word(head, 4, true) != 0);
         }
+    }
+    let fitting = behind.broken_at.map_or(number, |at| at.saturating_sub(1));
+    let known = known.filter(|index| header.get(16..24) == Some(&index.salts));
+    if let Some(index) = known.filter(|index| index.misses(fitting)) {
+        let frames = index.frames;
+        return Ok(Tail::Damaged(format!(
+            "frame {} is missing or damaged, of {frames} that were written",
+            fitting.saturating_add(1)
+        )));
     }
     Ok(behind.tail())
 }

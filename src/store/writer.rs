@@ -5,10 +5,10 @@ use super::ending;
 use super::journal::{Entry, FIRST, Hash, chain};
 use super::load::{self, Loaded};
 use super::row::{ATTEMPTS, REFUNDS, Row, SALES, SESSIONS, TICKETS, Table};
-use super::schema::{MIGRATIONS, OpenError, Synchronous, lock, open_writer};
+use super::schema::{MIGRATIONS, OpenError, Synchronous, lock, open_writer, refuse_remains};
 use super::verify::check_at_start;
 use super::wal::{Tail, log_of};
-use super::whole::{WholeCheck, defect};
+use super::whole::{Look, WholeCheck, defect};
 use crate::shop::effect::Record;
 use crate::shop::event::{Ticket, TillNumber};
 use crate::shop::id::{AttemptId, SaleId, SessionId};
@@ -118,15 +118,18 @@ impl Store {
     #[doc(hidden)]
     pub fn open_synchronous(path: &Path, synchronous: Synchronous) -> Result<Store, OpenError> {
         let lock = lock(path)?;
-        let in_order = ending::begin(&lock).map_err(|source| OpenError::Unusable { path: path.to_owned(), source })?;
+        let unusable = |source| OpenError::Unusable { path: path.to_owned(), source };
+        let in_order = ending::was_in_order(&lock).map_err(unusable)?;
+        refuse_remains(path, in_order)?;
         let tail = log_of(path)?;
+        ending::begin(&lock).map_err(unusable)?;
         let conn = open_writer(path, MIGRATIONS, synchronous)?;
         let head = check_at_start(&conn, path)?;
         let mut unread = None;
         if !in_order {
             unread = Some(WholeCheck::of(path)).filter(|check| !check.is_quick());
             if unread.is_none()
-                && let Some(what) = defect(&conn).map_err(|error| OpenError::of_sqlite(path, error))?
+                && let Some(what) = defect(&conn, Look::Close).map_err(|error| OpenError::of_sqlite(path, error))?
             {
                 return Err(OpenError::Damaged { path: path.to_owned(), what });
             }

@@ -1,13 +1,13 @@
 //! A cashier at a till program that can be killed: what was asked, and everything the till printed about it.
 
 use crate::dice::Dice;
-use crate::town::{LOOK, TILLGATE, Town, pause};
+use crate::town::{LOOK, Town, pause, tillgate};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -108,7 +108,7 @@ impl<'a> Cashier<'a> {
     /// Runs the till program to its end or its death. The exit code, unless killed, and what it printed.
     fn runs(&mut self, args: &[&str], abort_after: Option<Duration>) -> (Option<i32>, String) {
         self.town.cables.iter().filter(|(n, _)| *n == self.till).for_each(|(_, cable)| cable.unlock());
-        let mut till = Command::new(TILLGATE)
+        let mut till = tillgate()
             .args(["till", "--port"])
             .arg(&self.port)
             .arg("--state")

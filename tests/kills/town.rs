@@ -19,7 +19,10 @@ pub(crate) const LOOK: Duration = Duration::from_millis(20);
 /// Longer than a start takes on a busy machine.
 const START: Duration = Duration::from_secs(30);
 
-pub(crate) const TILLGATE: &str = env!("CARGO_BIN_EXE_tillgate");
+/// The program that is killed: the one just built, or another build of it that `TILLGATE_PROGRAM` names.
+pub(crate) fn tillgate() -> Command {
+    Command::new(std::env::var_os("TILLGATE_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_tillgate").into()))
+}
 
 /// Waits so long.
 pub(crate) fn pause(time: Duration) {
@@ -86,7 +89,7 @@ impl Town {
     /// Starts a server; does not wait until it can be reached.
     pub(crate) fn start(&self, which: Which) {
         let log = OpenOptions::new().create(true).append(true).open(self.log(which)).unwrap();
-        let mut command = Command::new(TILLGATE);
+        let mut command = tillgate();
         if which == Which::Daemon {
             self.cables.iter().for_each(|(_, cable)| cable.unlock());
             command.args(["run", "--config"]).arg(&self.config).env("TILLGATE_LOG", "info");

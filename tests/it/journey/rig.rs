@@ -127,6 +127,14 @@ impl Rig {
         (ended.unwrap(), self.log().split_off(self.log_began))
     }
 
+    /// Starts the daemon if it has ended meanwhile.
+    pub(super) fn start_if_ended(&mut self) {
+        let ended = self.daemon.as_mut().unwrap().try_wait().unwrap();
+        if ended.is_some() {
+            self.start();
+        }
+    }
+
     /// The daemon's process.
     pub(super) fn pid(&self) -> Pid {
         Pid::from_child(self.daemon.as_ref().unwrap())
@@ -506,6 +514,11 @@ impl Phone {
     pub(super) fn reload(&mut self) {
         let loaded = self.handle.block_on(self.visitor.reload());
         self.done(loaded);
+    }
+
+    /// Whether the page can be loaded now.
+    pub(super) fn tries_to_load(&mut self) -> bool {
+        self.handle.block_on(self.visitor.reload()).is_ok()
     }
 
     /// Types the till's number.
