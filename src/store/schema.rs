@@ -96,7 +96,7 @@ impl fmt::Display for OpenError {
             OpenError::Damaged { path, what } => write!(
                 f,
                 "{path} is damaged: {what}; nothing was changed; move {path}, {path}-wal and {path}-shm away together, \
-                 then copy the newest backup to {path}",
+                 then copy the newest backup to {path}; `tillgate verify` proves it",
                 path = path.display()
             ),
             OpenError::NoCopy(_) => f.write_str("the copy before the upgrade could not be made; make room for it"),

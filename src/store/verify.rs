@@ -96,12 +96,14 @@ impl From<rusqlite::Error> for VerifyError {
 ///
 /// What it cannot see: a tail cut off the journal together with all that it says about rows; `Verified::head` is for that.
 pub fn verify(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Verified, VerifyError> {
-    if let Err(error) = log_of(path) {
-        return Err(match error {
-            OpenError::Damaged { what, .. } => VerifyError::Damaged(what),
-            other => VerifyError::Open(other),
-        });
-    }
+    log_of(path).map_err(|error| match error {
+        OpenError::Damaged { what, .. } => VerifyError::Damaged(what),
+        OpenError::InUse(_)
+        | OpenError::Newer { .. }
+        | OpenError::NotAStore(_)
+        | OpenError::NoCopy(_)
+        | OpenError::Unusable { .. } => VerifyError::Open(error),
+    })?;
     let conn = open_reader(path).map_err(VerifyError::Open)?;
     conn.execute_batch("BEGIN")?;
     if let Some(what) = defect(&conn, Look::Close)? {

@@ -49,7 +49,7 @@ fn tail(log: &Path, index: &Path) -> io::Result<Tail> {
         let known = Index::read(index)?;
         let file = match File::open(log) {
             Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Tail::Whole),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(gone(known)),
             Err(error) => return Err(error),
         };
         let mut log = BufReader::with_capacity(PIECE_BYTES, file);
@@ -61,6 +61,14 @@ fn tail(log: &Path, index: &Path) -> io::Result<Tail> {
         }
     }
     Ok(Tail::Whole)
+}
+
+/// A log of which nothing is there.
+fn gone(known: Option<Index>) -> Tail {
+    match known.filter(|index| index.moved < index.frames) {
+        Some(Index { frames, .. }) => Tail::Damaged(format!("all is missing of {frames} frames that were written")),
+        None => Tail::Whole,
+    }
 }
 
 /// What the log's index knows of it.
@@ -121,12 +129,7 @@ fn tail_of(log: &mut impl Read, header: &[u8], known: Option<Index>) -> io::Resu
         let mut more = Vec::new();
         log.read_to_end(&mut more)?;
         let blank = header.iter().chain(&more).all(|byte| *byte == 0);
-        let lost = known.is_some_and(|index| index.moved < index.frames);
-        return Ok(if blank && !lost {
-            Tail::Whole
-        } else {
-            Tail::Damaged("its first 32 bytes are damaged".to_owned())
-        });
+        return Ok(if blank { gone(known) } else { Tail::Damaged("its first 32 bytes are damaged".to_owned()) });
     }
     let page_bytes = usize::try_from(word(8)).unwrap_or(usize::MAX).min(65_536);
     let mut frame = vec![0; FRAME_HEADER_BYTES.saturating_add(page_bytes)];

@@ -211,7 +211,8 @@ const NAMED: &[Named] = &[
     ("a commit in the log", |_, log| log[40_000] ^= 1, true),
     ("the last commit in the log", |_, log| damage_last_commit(log), true),
     ("the end of the log", |_, log| log.truncate(log.len() / 8), true),
-    ("the whole log", |_, log| log.clear(), true),
+    ("the log, which is empty", |_, log| log.clear(), true),
+    ("the log, which is gone", |_, log| log.clear(), true),
 ];
 
 fn damage_middle(db: &mut [u8]) {
@@ -289,6 +290,9 @@ fn a_daemon_on_a_damaged_store_says_which_file_and_what_to_do_and_changes_nothin
             fs::copy(copy.with_extension(end), db.with_extension(end)).unwrap();
         }
         let _ = fs::remove_file(db.with_extension("db-lock"));
+        if name.contains("gone") {
+            fs::remove_file(db.with_extension("db-wal")).unwrap();
+        }
         let before = bytes_of(&db);
         if *at_start {
             let ended = ends(run("run"));

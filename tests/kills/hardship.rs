@@ -2,7 +2,7 @@
 
 use crate::ground;
 use crate::rig::{Dress, Phone, Rig, eur, eventually};
-use crate::town::pause;
+use crate::town::{pause, tillgate};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
 use serialport::{SerialPort, TTYPort};
 use std::fs::File;
@@ -356,14 +356,16 @@ fn backups_asked_for_at_the_same_time_are_each_whole_and_nothing_of_them_is_left
     }
     rig.start();
     let socket = rig.stage.file("control.sock");
+    let answers = || rig.tillgate(&["status", "--socket", socket.to_str().unwrap()]).status.success();
+    eventually("the daemon can be asked", answers);
     let copies: Vec<_> = (0..6).map(|n| rig.stage.file(&format!("copy-{n}"))).collect();
     std::thread::scope(|scope| {
         for copy in &copies {
-            let (rig, socket) = (&rig, socket.to_str().unwrap());
+            let socket = &socket;
             scope.spawn(move || {
-                let made = rig.tillgate(&["backup", copy.to_str().unwrap(), "--socket", socket]);
+                let made = tillgate().arg("backup").arg(copy).arg("--socket").arg(socket).output().unwrap();
                 assert!(made.status.success(), "{made:?}");
-                let verified = rig.tillgate(&["verify", "--db", copy.to_str().unwrap()]);
+                let verified = tillgate().args(["verify", "--db"]).arg(copy).output().unwrap();
                 assert!(verified.status.success(), "{verified:?}");
             });
         }
