@@ -338,3 +338,44 @@ fn a_large_store_is_checked_beside_the_work_and_damage_stops_new_sales() {
     rig.start();
     eventually("it is found again", || rig.log().matches("the store is damaged: no new sales").count() == 2);
 }
+
+#[test]
+fn a_commit_that_a_power_cut_tore_is_forgotten_and_the_store_goes_on() {
+    let original = Original::new(true);
+    let first = original.damaged("torn-first", |_, _| {});
+    let mut store = Store::open(&first).unwrap();
+    let mut steps = ground::Steps::new(11);
+    let mut commit = |store: &mut Store| store.commit(Some(Wall(steps.wall)), &steps.next()).unwrap();
+    commit(&mut store);
+    // As the disk has it while the next commit is on its way: the index does not know of that yet.
+    let (acknowledged, index) = (contents(&first).unwrap(), fs::read(first.with_extension("db-shm")).unwrap());
+    commit(&mut store);
+    let (db, mut log) = (fs::read(&first).unwrap(), fs::read(first.with_extension("db-wal")).unwrap());
+    let frames = |index: &[u8]| usize::try_from(u32::from_ne_bytes(index[16..20].try_into().unwrap())).unwrap();
+    let at = 32 + frames(&index) * (24 + 1_024);
+    let end = 32 + frames(&fs::read(first.with_extension("db-shm")).unwrap()) * (24 + 1_024);
+    drop(store);
+    for torn in [at + 10, at + 600, end - 600] {
+        let path = original.folder.join("torn.db");
+        log[torn] ^= 1;
+        fs::write(&path, &db).unwrap();
+        fs::write(path.with_extension("db-wal"), &log).unwrap();
+        fs::write(path.with_extension("db-shm"), &index).unwrap();
+        let _ = fs::remove_file(path.with_extension("db-lock"));
+        log[torn] ^= 1;
+        let mut store = Store::open(&path).unwrap();
+        assert!(contents(&path).unwrap() == acknowledged, "torn at {torn} of {at}..{end}");
+        // Another power cut, in the middle of a commit over what the first one left.
+        commit(&mut store);
+        std::mem::forget(store);
+        let again = original.folder.join("again.db");
+        for end in ["db", "db-wal", "db-shm"] {
+            fs::copy(path.with_extension(end), again.with_extension(end)).unwrap();
+        }
+        let _ = fs::remove_file(again.with_extension("db-lock"));
+        drop(Store::open(&again).unwrap());
+        verify(&again, &mut |_, _| {}).unwrap();
+        // The forgotten writer holds its lock to the end of this process.
+        fs::remove_file(path.with_extension("db-lock")).unwrap();
+    }
+}

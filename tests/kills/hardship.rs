@@ -288,7 +288,7 @@ fn a_daemon_without_files_left_keeps_its_tills_and_recovers() {
     let link = confirm(&mut phone);
     let limit = u64::try_from(usual).unwrap() + 16;
     let before = getrlimit(Resource::Nofile);
-    prlimit(Some(pid), Resource::Nofile, Rlimit { current: Some(limit), ..before.clone() }).unwrap();
+    prlimit(Some(pid), Resource::Nofile, Rlimit { current: Some(limit), ..before }).unwrap();
     // From many addresses, since one alone may not have so many.
     let crowd: Vec<_> = (2..60).map(|n| connect_from([127, 0, 0, n], &rig)).collect();
     eventually("the files are used up", || files(pid) >= usize::try_from(limit).unwrap());
