@@ -140,11 +140,14 @@ pub(crate) fn unsettled(platform_books: &Path) -> i64 {
     [payments, refunds].map(|sql| ask(platform_books, sql).parse::<i64>().unwrap()).iter().sum()
 }
 
-/// How far the shop has read the platform's list of changes, and how far that goes.
-pub(crate) fn reconciled(shop_books: &Path, platform_books: &Path) -> (String, String) {
-    let read = "SELECT coalesce(max(cursor), '') FROM reconciliation";
-    let there = "SELECT coalesce(max(change), 0) FROM payment";
-    (ask(shop_books, read), ask(platform_books, there))
+/// How far the shop has read the platform's list of changes.
+pub(crate) fn reconciled(shop_books: &Path) -> i64 {
+    ask(shop_books, "SELECT coalesce(max(CAST(cursor AS INTEGER)), 0) FROM reconciliation").parse().unwrap()
+}
+
+/// How far that list goes.
+pub(crate) fn changes(platform_books: &Path) -> i64 {
+    ask(platform_books, "SELECT coalesce(max(change), 0) FROM payment").parse().unwrap()
 }
 
 fn ask(file: &Path, sql: &str) -> String {
