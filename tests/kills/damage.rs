@@ -34,8 +34,8 @@ fn contents(db: &Path) -> Result<Vec<String>, rusqlite::Error> {
         [("journal", "seq DESC"), ("sales", "no"), ("attempts", "no"), ("refunds", "no"), ("tickets", "seq")]
     {
         let mut statement = conn.prepare(&format!("SELECT * FROM {table} ORDER BY {order}"))?;
-        let names = statement.column_names();
-        let columns: Vec<_> = (0..names.len()).filter(|at| !UNPROVED.contains(&names[*at])).collect();
+        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
+        let columns: Vec<_> = (0..names.len()).filter(|at| !UNPROVED.contains(&names[*at].as_str())).collect();
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let cells: Result<Vec<_>, _> = columns.iter().map(|at| row.get::<_, rusqlite::types::Value>(*at)).collect();
