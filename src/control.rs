@@ -160,8 +160,13 @@ fn open(path: &Path) -> Result<UnixListener, OpenError> {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
         Err(cause) => return Err(system(cause)),
     }
-    let beside = path.with_extension(format!("{}.new", std::process::id()));
+    // One name, whoever binds: a process that is killed here leaves no second file behind.
+    let beside = path.with_extension("new");
     let bind = || {
+        match std::fs::remove_file(&beside) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
+            Ok(()) | Err(_) => {}
+        }
         let listener = UnixListener::bind(&beside)?;
         std::fs::set_permissions(&beside, std::fs::Permissions::from_mode(0o660))?;
         std::fs::rename(&beside, path)?;

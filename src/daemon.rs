@@ -10,13 +10,15 @@ use crate::platform::channel::{Channel, ChannelError, ChannelSettings};
 use crate::platform::counter::{Counter, CounterSettings};
 use crate::portal::{self, Language, Portal, PortalSettings};
 use crate::ring::Stopped;
+use crate::shop::event::{Event, NoSales};
 use crate::shop::{LineState, Shop};
-use crate::store::{self, DISK_LOW_BYTES, Store, disk_free_bytes};
+use crate::store::{self, DISK_LOW_BYTES, Store, WholeCheck, disk_free_bytes};
 use crate::till::{self, ReceiptFacts, TillSettings, Tills};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use std::{fmt, io};
@@ -32,6 +34,9 @@ const FILES_MAX: u64 = 8_192;
 const FILES_KEPT: u64 = 192;
 /// Connections of the portal, however few files there may be.
 const CONNECTIONS_MIN: u64 = 64;
+/// What the name of a backup on its way ends with, before its number.
+const BACKUP: &str = "backup-";
+static BACKUPS: AtomicU64 = AtomicU64::new(0);
 
 /// Why the daemon cannot start, or why it ended by itself. The text says what failed; `source` says why.
 #[derive(Debug)]
@@ -85,7 +90,9 @@ impl Daemon {
     pub fn start(config: &Config, runtime: Arc<Runtime>, framed_by: Option<&str>) -> Result<Daemon, DaemonError> {
         let fail = DaemonError::new;
         let handle = runtime.handle();
-        let store = Store::open(&config.store).map_err(|e| fail("the store cannot be opened")(e.into()))?;
+        let mut store = Store::open(&config.store).map_err(|e| fail("the store cannot be opened")(e.into()))?;
+        let unread = store.unread();
+        clear_backups(&config.store);
         let loaded = store.load().map_err(|e| fail("the store cannot be read")(e.into()))?;
         let clock = Clock::new(loaded.last_wall).map_err(|e| fail("the machine's boot has no id")(e.into()))?;
 
@@ -108,6 +115,9 @@ impl Daemon {
         let gateway = Gateway::start(config.policy(), loaded.shop, store, &config.store, clock, outs)
             .map_err(|e| fail("the store cannot be written")(e.into()))?
             .watched(watchdog_every());
+        if let Some(check) = unread {
+            read_whole(check, inbox.clone()).map_err(|e| fail("the system gives no thread")(e.into()))?;
+        }
         let portal = portal.open(handle);
         let (stop, stopped) = watch::channel(false);
         let (look, looks) = mpsc::channel::<Look>(LOOKS_MAX);
@@ -216,6 +226,34 @@ fn reload(daemon: &Daemon, file: &Path) {
     }
 }
 
+/// Takes away the copies that a daemon was killed over; nobody else knows of them. The caller holds the store.
+fn clear_backups(store: &Path) {
+    let (Some(folder), Some(stem)) = (store.parent(), store.file_stem().and_then(|stem| stem.to_str())) else { return };
+    let begins = format!("{stem}.{BACKUP}");
+    let ours = |name: &str| {
+        let number = name.strip_prefix(&begins).map(|rest| rest.trim_end_matches(".part"));
+        number.is_some_and(|number| !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit()))
+    };
+    for file in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if file.file_name().to_str().is_some_and(ours) {
+            let _ = std::fs::remove_file(file.path()); // It is in nobody's way but the disk's.
+        }
+    }
+}
+
+/// Reads the whole store beside the work, after an unclean end: with a defect no new sale is taken.
+fn read_whole(check: WholeCheck, inbox: Inbox) -> io::Result<()> {
+    tracing::info!("the store was not closed in order: reading all of it beside the work");
+    let read = move || match check.run() {
+        Ok(()) => tracing::info!("the store was read to its end: nothing is wrong"),
+        Err(what) => {
+            tracing::error!(%what, "the store is damaged: no new sales; stop, keep the files, restore a backup");
+            inbox.put_blocking(Event::NewSales(Err(NoSales::StoreDamaged)));
+        }
+    };
+    std::thread::Builder::new().name("tillgate-check".into()).spawn(read).map(drop)
+}
+
 /// The shop's zone, else the machine's.
 fn time_zone(config: &Config) -> Option<jiff::tz::TimeZone> {
     let named = config.shop.time_zone.as_deref().and_then(|name| jiff::tz::TimeZone::get(name).ok());
@@ -308,7 +346,9 @@ impl Answers {
     }
 
     async fn backup(self) -> Response {
-        let target = self.store.with_extension(format!("backup-{}", std::process::id()));
+        // Several may be asked for at the same time.
+        let number = BACKUPS.fetch_add(1, Ordering::Relaxed);
+        let target = self.store.with_extension(format!("{BACKUP}{number}"));
         let made = tokio::task::spawn_blocking(move || store::backup(&self.store, &target).map(|_| target)).await;
         match made {
             Ok(Ok(file)) => Response::Backup(file),

@@ -324,7 +324,9 @@ fn verify(args: &VerifyArgs) -> Exit {
     match verified {
         Ok(Verified { rows, head }) => say(&format!("{}: {rows} rows fit; the newest is {head}", path.display())),
         Err(cause @ VerifyError::Open(_)) => fail(&cause, Exit::Usage),
-        Err(cause @ (VerifyError::Unreadable(_) | VerifyError::Bad(_))) => fail(&cause, Exit::No),
+        Err(cause @ (VerifyError::Unreadable(_) | VerifyError::Damaged(_) | VerifyError::Bad(_))) => {
+            fail(&cause, Exit::No)
+        }
     }
 }
 

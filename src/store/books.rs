@@ -9,7 +9,7 @@ use crate::shop::money::Amount;
 use crate::shop::sale::{Code, SaleState, Telling};
 use crate::shop::time::Wall;
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, params_from_iter};
+use rusqlite::{Connection, params_from_iter};
 use std::fmt;
 use std::path::Path;
 
@@ -264,12 +264,5 @@ impl Books {
             sales: count("SELECT coalesce(max(no), 0) FROM sales")?,
             journal_rows: count("SELECT coalesce(max(seq), 0) FROM journal")?,
         })
-    }
-
-    /// SQLite's own quick check of the file, for after an unclean end: the first defect, if there is one. Reads
-    /// everything, so takes seconds on a large store.
-    pub fn quick_check(&self) -> Result<Option<String>, BooksError> {
-        let found = self.0.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0)).optional()?;
-        Ok(found.filter(|word| word != "ok"))
     }
 }

@@ -7,6 +7,7 @@ mod backup;
 mod books;
 mod cells;
 mod disk;
+mod ending;
 #[cfg(feature = "fuzzing")]
 pub mod fuzz;
 mod journal;
@@ -14,6 +15,8 @@ mod load;
 mod row;
 mod schema;
 mod verify;
+mod wal;
+mod whole;
 mod words;
 mod writer;
 
@@ -23,4 +26,5 @@ pub use disk::{DISK_LOW_BYTES, RESERVE_BYTES, Reserve, disk_free_bytes};
 pub use load::Loaded;
 pub use schema::{OpenError, Synchronous};
 pub use verify::{BadRow, Verified, VerifyError, verify};
+pub use whole::{CHECKED_AT_ONCE_BYTES, WholeCheck};
 pub use writer::{CommitError, LookUpError, Store};

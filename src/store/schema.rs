@@ -89,12 +89,17 @@ impl fmt::Display for OpenError {
                 path.display()
             ),
             OpenError::NotAStore(path) => {
-                write!(f, "{} is not a tillgate store; name another file", path.display())
+                let path = path.display();
+                write!(
+                    f,
+                    "{path} is not a tillgate store; name another file; or, if it was one, it is damaged: keep it, and \
+                     copy the newest backup to {path}"
+                )
             }
             OpenError::Damaged { path, what } => write!(
                 f,
                 "{path} is damaged: {what}; nothing was changed; move {path}, {path}-wal and {path}-shm away together, \
-                 then copy the newest backup to {path}",
+                 then copy the newest backup to {path}; `tillgate verify` proves it",
                 path = path.display()
             ),
             OpenError::NoCopy(_) => f.write_str("the copy before the upgrade could not be made; make room for it"),
@@ -137,13 +142,31 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     let unusable = |source| OpenError::Unusable { path: path.to_owned(), source };
     let mut options = OpenOptions::new();
-    let file = options.create(true).truncate(false).write(true).mode(0o600).open(beside(path, "-lock"));
+    let file = options.create(true).truncate(false).read(true).write(true).mode(0o600).open(beside(path, "-lock"));
     let file = file.map_err(unusable)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::InUse(path.to_owned())),
         Err(error) => Err(unusable(error.into())),
     }
+}
+
+/// A store that is about to be made must be one that never was: nothing is begun anew over what is left of an old one.
+pub(super) fn refuse_remains(path: &Path, ended_in_order: bool) -> Result<(), OpenError> {
+    let length = |path: &Path| match std::fs::metadata(path) {
+        Ok(file) => Ok(Some(file.len())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(OpenError::Unusable { path: path.to_owned(), source }),
+    };
+    let log = beside(path, "-wal");
+    let logged = length(&log)?.is_some_and(|bytes| bytes > 0);
+    let what = match length(path)? {
+        None if logged => format!("it is gone, and its log {} is left", log.display()),
+        Some(0) if logged => format!("it is empty, and its log {} is left", log.display()),
+        Some(0) if ended_in_order => "it is empty, and was not when it was closed".to_owned(),
+        Some(_) | None => return Ok(()),
+    };
+    Err(OpenError::Damaged { path: path.to_owned(), what })
 }
 
 /// Opens the file for writing, makes it if there is none, and brings its schema up to date. The caller holds the lock.
@@ -169,6 +192,9 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags).map_err(fail)?;
     let version = version_of(&conn, path, MIGRATIONS.len())?;
+    if version == 0 {
+        return Err(OpenError::NotAStore(path.to_owned()));
+    }
     if version < known(MIGRATIONS.len()) {
         let what = format!("its schema is version {version}; start the daemon once, which upgrades it");
         return Err(OpenError::Unusable { path: path.to_owned(), source: io::Error::other(what) });

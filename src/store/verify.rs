@@ -5,6 +5,8 @@ use super::journal::{Hash, chain, hex, row_body, row_id};
 use super::load::load;
 use super::row::{ATTEMPTS, REFUNDS, SALES, TICKETS, Table};
 use super::schema::{OpenError, open_reader};
+use super::wal::check_log;
+use super::whole::{Look, defect};
 use super::writer::Head;
 use crate::shop::sale::Sale;
 use crate::shop::time::Wall;
@@ -56,6 +58,8 @@ pub enum VerifyError {
     Open(OpenError),
     /// The file is damaged where this error says.
     Unreadable(rusqlite::Error),
+    /// The file is damaged, as SQLite itself finds.
+    Damaged(String),
     /// A row was changed, moved, added or taken away.
     Bad(BadRow),
 }
@@ -65,6 +69,7 @@ impl fmt::Display for VerifyError {
         match self {
             VerifyError::Open(_) => f.write_str("the store cannot be opened"),
             VerifyError::Unreadable(_) => f.write_str("the store cannot be read to its end; restore a backup"),
+            VerifyError::Damaged(what) => write!(f, "the file is damaged: {what}; keep it and restore a backup"),
             VerifyError::Bad(row) => write!(f, "the books were changed: {row}; keep this file and compare a backup"),
         }
     }
@@ -75,7 +80,7 @@ impl std::error::Error for VerifyError {
         match self {
             VerifyError::Open(error) => Some(error),
             VerifyError::Unreadable(error) => Some(error),
-            VerifyError::Bad(_) => None,
+            VerifyError::Damaged(_) | VerifyError::Bad(_) => None,
         }
     }
 }
@@ -86,13 +91,24 @@ impl From<rusqlite::Error> for VerifyError {
     }
 }
 
-/// Walks the whole journal of the store at `path`, beside a writer if there is one, and compares every sale, attempt,
-/// refund and ticket with its newest copy there. `progress` hears rows done and rows in all, now and then.
+/// Lets SQLite check the store at `path`, its log included, walks the whole journal, beside a writer if there is one, and
+/// compares every sale, attempt, refund and ticket with its newest copy there. `progress` hears rows done and rows in all, now and then.
 ///
 /// What it cannot see: a tail cut off the journal together with all that it says about rows; `Verified::head` is for that.
 pub fn verify(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Verified, VerifyError> {
+    check_log(path).map_err(|error| match error {
+        OpenError::Damaged { what, .. } => VerifyError::Damaged(what),
+        OpenError::InUse(_)
+        | OpenError::Newer { .. }
+        | OpenError::NotAStore(_)
+        | OpenError::NoCopy(_)
+        | OpenError::Unusable { .. } => VerifyError::Open(error),
+    })?;
     let conn = open_reader(path).map_err(VerifyError::Open)?;
     conn.execute_batch("BEGIN")?;
+    if let Some(what) = defect(&conn, Look::Close)? {
+        return Err(VerifyError::Damaged(what));
+    }
     verify_all(&conn, progress)
 }
 
@@ -259,6 +275,7 @@ pub(super) fn check_at_start(conn: &Connection, path: &Path) -> Result<Head, Ope
         Err(VerifyError::Bad(row)) => return Err(damaged(row.to_string())),
         Err(VerifyError::Unreadable(error)) => return Err(fail(error)),
         Err(VerifyError::Open(error)) => return Err(error),
+        Err(VerifyError::Damaged(what)) => return Err(damaged(what)),
     };
     for (table, open) in [
         (&SALES, "open = 1"),

@@ -1,11 +1,14 @@
 //! The one writer: commits records with their journal rows, and recalls sales for the ring. Does no effect.
 
 use super::cells::ReadError;
+use super::ending;
 use super::journal::{Entry, FIRST, Hash, chain};
 use super::load::{self, Loaded};
 use super::row::{ATTEMPTS, REFUNDS, Row, SALES, SESSIONS, TICKETS, Table};
-use super::schema::{MIGRATIONS, OpenError, Synchronous, lock, make_durable, open_writer};
+use super::schema::{MIGRATIONS, OpenError, Synchronous, lock, make_durable, open_writer, refuse_remains};
 use super::verify::check_at_start;
+use super::wal::check_log;
+use super::whole::{Look, WholeCheck, defect};
 use crate::shop::effect::Record;
 use crate::shop::event::{Ticket, TillNumber};
 use crate::shop::id::{AttemptId, SaleId, SessionId};
@@ -15,6 +18,8 @@ use rusqlite::{CachedStatement, Connection, ErrorCode, params, params_from_iter}
 use std::fmt;
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Why a batch is not on disk. Nothing of it is, or, where the disk failed at the very end, all of it may be: the process
 /// must end, and the next start reads which (what is on disk is right).
@@ -77,8 +82,12 @@ pub struct Store {
     head: Head,
     /// The upsert of each table, in the order in which rows may refer to one another.
     upserts: [(&'static Table, String); 5],
+    /// Whether nothing is known that the next start should look for.
+    sound: Arc<AtomicBool>,
+    /// What is still to be read after an unclean end.
+    unread: Option<WholeCheck>,
     /// Held until the connection above is gone.
-    _lock: File,
+    lock: File,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -99,8 +108,9 @@ enum Change {
 }
 
 impl Store {
-    /// Opens the store at `path`, or makes it (0600), and checks the open rows and the journal's last 1,000. Refuses
-    /// what is in use, newer, not ours or damaged, without changing it.
+    /// Opens the store at `path`, or makes it (0600), and checks the log beside it, the open rows and the journal's last
+    /// 1,000; after an unclean end also the whole file, unless it is larger than [`CHECKED_AT_ONCE_BYTES`]: that is left
+    /// to [`Store::unread`]. Refuses what is in use, newer, not ours or damaged, without changing it.
     pub fn open(path: &Path) -> Result<Store, OpenError> {
         Store::open_synchronous(path, Synchronous::Full)
     }
@@ -109,16 +119,33 @@ impl Store {
     #[doc(hidden)]
     pub fn open_synchronous(path: &Path, synchronous: Synchronous) -> Result<Store, OpenError> {
         let lock = lock(path)?;
+        let unusable = |source| OpenError::Unusable { path: path.to_owned(), source };
+        let in_order = ending::was_in_order(&lock).map_err(unusable)?;
+        refuse_remains(path, in_order)?;
+        check_log(path)?;
+        ending::begin(&lock).map_err(unusable)?;
         let conn = open_writer(path, MIGRATIONS, synchronous)?;
         let head = check_at_start(&conn, path)?;
+        let mut unread = None;
+        if !in_order {
+            unread = Some(WholeCheck::of(path)).filter(|check| !check.is_quick());
+            if unread.is_none()
+                && let Some(what) = defect(&conn, Look::Close).map_err(|error| OpenError::of_sqlite(path, error))?
+            {
+                return Err(OpenError::Damaged { path: path.to_owned(), what });
+            }
+        }
+        // The log begins anew: what a power cut left in it would look like damage behind the next commits.
         make_durable(&conn, path)?;
-        Ok(Store { conn, head, upserts: upserts(), _lock: lock })
+        let sound = unread.as_ref().map_or_else(|| Arc::new(AtomicBool::new(true)), WholeCheck::sound);
+        Ok(Store { conn, head, upserts: upserts(), sound, unread, lock })
     }
 
     /// A store over an empty one in memory.
     #[cfg(feature = "fuzzing")]
     pub(super) fn over(conn: Connection) -> std::io::Result<Store> {
-        Ok(Store { conn, head: Head::EMPTY, upserts: upserts(), _lock: File::open("/dev/null")? })
+        let (sound, lock) = (Arc::new(AtomicBool::new(false)), File::open("/dev/null")?);
+        Ok(Store { conn, head: Head::EMPTY, upserts: upserts(), sound, unread: None, lock })
     }
 
     /// Its connection.
@@ -155,6 +182,7 @@ impl Store {
             Err(error) => {
                 // Some errors roll back by themselves; then there is nothing to undo and this fails, rightly.
                 let _ = self.conn.execute_batch("ROLLBACK");
+                self.sound.store(false, Ordering::Relaxed);
                 Err(error.into())
             }
         }
@@ -246,6 +274,11 @@ impl Store {
         self.conn.pragma_update_and_check(None, "journal_size_limit", bytes_max, |_| Ok(()))
     }
 
+    /// What a start leaves to be read beside the work: the whole file, after an unclean end of a large store. Once.
+    pub fn unread(&mut self) -> Option<WholeCheck> {
+        self.unread.take()
+    }
+
     /// How many rows the journal has.
     pub fn journal_rows(&self) -> u64 {
         self.head.seq.unsigned_abs()
@@ -262,6 +295,10 @@ impl Drop for Store {
     fn drop(&mut self) {
         // So that the file alone is nearly the whole store. The log stays, and a start would do without this.
         let _ = self.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        // Whoever ends here ends in order. A process that is killed never comes here, nor one that panics.
+        if self.sound.load(Ordering::Relaxed) {
+            let _ = ending::in_order(&self.lock); // Else the next start looks closer.
+        }
     }
 }
 

@@ -70,6 +70,8 @@ pub struct Player {
     ready: VecDeque<BoxFrame>,
     abort: Arc<AtomicBool>,
     reopened: bool,
+    /// How often anything was sent in the sale under way, repeats included.
+    sends: u32,
 }
 
 impl Player {
@@ -98,6 +100,7 @@ impl Player {
             ready: VecDeque::new(),
             abort: Arc::new(AtomicBool::new(false)),
             reopened: false,
+            sends: 0,
         })
     }
 
@@ -182,6 +185,7 @@ impl Player {
 
     fn sale(&mut self, body: &str, ticket: Ticket, patience: Duration, show: Show) -> Result<Ended, PlayError> {
         self.abort.store(false, Ordering::SeqCst);
+        self.sends = 0;
         let end = Instant::now().checked_add(patience.saturating_add(GRACE));
         let begun = self.request(body, show);
         if let Err(PlayError::NotUnderstood(_)) = begun {
@@ -234,6 +238,9 @@ impl Player {
             BoxFrame::Result(result) if mine(result.ticket) => return Ok(Some(Ended::Result(result))),
             // Once accepted, only a result ends a sale.
             BoxFrame::Refuse(t, reason, text) if mine(t) && !waits.accepted => {
+                if self.sends > 1 {
+                    return self.doubts_refusal(ticket, Ended::Refused { reason, text }, waits, show);
+                }
                 self.memory.finish(ticket).map_err(PlayError::Memory)?;
                 return Ok(Some(Ended::Refused { reason, text }));
             }
@@ -258,6 +265,26 @@ impl Player {
             | BoxFrame::Bad(..) => {}
         }
         Ok(None)
+    }
+
+    /// One of several requests was refused: a box that was started again meanwhile may have taken on another.
+    fn doubts_refusal(
+        &mut self,
+        ticket: Ticket,
+        refused: Ended,
+        waits: &mut Waits,
+        show: Show,
+    ) -> Result<Option<Ended>, PlayError> {
+        match self.last(Some(ticket), show) {
+            Ok(Last::Nothing) => Ok(Some(refused)),
+            Ok(Last::Result(result)) => Ok(Some(Ended::Result(result))),
+            Ok(Last::UnderWay) => {
+                *waits = Waits { accepted: true, quiet_since: Instant::now(), ..*waits };
+                Ok(None)
+            }
+            Err(PlayError::Silent) => Err(PlayError::Unknown(ticket)),
+            Err(error) => Err(error),
+        }
     }
 
     /// A request whose answer is one frame.
@@ -303,6 +330,7 @@ impl Player {
         let mut answer = Err(PlayError::Silent);
         'sends: for _ in 0..=REPEATS {
             self.write(&body);
+            self.sends = self.sends.saturating_add(1);
             let wait = Duration::from_millis(ACK_WAIT_MS).saturating_add(self.line_time(&body));
             let until = Instant::now().checked_add(wait);
             while Instant::now() < until.unwrap_or_else(Instant::now) {
@@ -318,7 +346,9 @@ impl Player {
                 break 'sends;
             }
         }
-        self.ready.extend(kept);
+        // What came before the answer is older than what came behind it.
+        kept.append(&mut self.ready);
+        self.ready = kept;
         answer
     }
 

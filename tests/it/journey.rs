@@ -3,6 +3,8 @@
 mod faults;
 mod kills;
 mod process;
+// Two programs share it; each uses its part.
+#[allow(dead_code)]
 mod rig;
 
 use rig::{Phone, Rig, TILL, eventually};

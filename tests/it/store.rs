@@ -556,6 +556,26 @@ fn verify_tells_how_far_it_is_and_ends_with_the_newest_hash() {
 }
 
 #[test]
+fn verify_beside_a_busy_writer_finds_nothing_wrong() {
+    let folder = Folder::new();
+    let mut store = Store::open_synchronous(&folder.db(), Synchronous::Off).unwrap();
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            // The log begins anew after some hundred of these.
+            for id in (10..).step_by(10).take(6_000) {
+                write(&mut store, &approved(id, till(1)), false);
+            }
+        });
+        let mut times = 0;
+        while !writer.is_finished() {
+            verify(&folder.db(), &mut |_, _| {}).unwrap();
+            times += 1;
+        }
+        assert!(times > 2, "{times}");
+    });
+}
+
+#[test]
 fn a_backup_beside_the_writer_is_one_file_that_opens_and_verifies() {
     let folder = Folder::new();
     let mut store = Store::open(&folder.db()).unwrap();
@@ -631,7 +651,6 @@ fn people_read_sales_by_till_time_and_standing() {
     assert_eq!((line.state, line.ticket, line.needs_person), (paid.state, paid.ticket, false));
     let counts = Counts { sessions: 0, open_sales: 1, sales: 3, journal_rows: 9 };
     assert_eq!(books.counts().unwrap(), counts);
-    assert_eq!(books.quick_check().unwrap(), None);
 }
 
 #[test]

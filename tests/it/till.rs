@@ -264,6 +264,54 @@ fn a_till_that_does_not_read_holds_up_neither_the_shop_nor_its_own_requests() {
     }
 }
 
+/// Seen with 1,000 kills of the daemon: the first one's `ACK` was spoilt on the line and its `REFUSE` was not; then it was
+/// killed, and the second one took the repeated `PAY` on.
+#[test]
+fn a_refusal_that_another_request_has_overtaken_is_not_believed() {
+    let (mut line, port) = TTYPort::pair().unwrap();
+    let mut player = Player::over(port, settings()).unwrap();
+    let heard = |line: &mut TTYPort, word: &str| {
+        let mut fields = Vec::new();
+        while fields.first().map(String::as_str) != Some(word) {
+            let text = read_frame(line);
+            fields = text.split('|').map(str::to_owned).collect();
+        }
+        fields
+    };
+    let ended = std::thread::scope(|scope| {
+        let till = scope.spawn(|| play(|show| player.pay(eur("12.50"), None, 30, show).unwrap()).0);
+        let says = |line: &mut TTYPort, text: String| line.write_all(&encode(&text)).unwrap();
+        let pay = heard(&mut line, "PAY");
+        let ticket = format!("{}|{}", pay[2], pay[3]);
+        says(&mut line, format!("REFUSE|1|{ticket}|NO_LINE|no line to the platform"));
+        let again = heard(&mut line, "PAY");
+        assert_eq!(again, pay);
+        says(&mut line, format!("ACK|{}", again[1]));
+        says(&mut line, format!("ACCEPT|1|{ticket}|K7"));
+        let asks = heard(&mut line, "LAST");
+        says(&mut line, format!("ACK|{}", asks[1]));
+        says(&mut line, format!("ACCEPT|2|{ticket}|K7"));
+        says(&mut line, format!("RESULT|3|{ticket}|APPROVED|NONE|1250|EUR|0||K7|0|paid|0"));
+        heard(&mut line, "TAKEN");
+        till.join().unwrap()
+    });
+    assert_eq!(result_of(ended).outcome, player::Outcome::Approved);
+}
+
+fn read_frame(line: &mut TTYPort) -> String {
+    let mut decoder = tillgate::till::frame::Decoder::default();
+    let until = Instant::now() + PATIENCE;
+    loop {
+        assert!(Instant::now() < until, "the till says nothing");
+        let mut byte = [0];
+        if line.read(&mut byte).unwrap_or(0) == 1
+            && let Some(body) = decoder.push(byte[0])
+        {
+            return body;
+        }
+    }
+}
+
 #[test]
 fn a_till_without_a_box_says_that_nothing_answers() {
     let line = Wire::new();

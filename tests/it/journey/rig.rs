@@ -36,6 +36,17 @@ const LOOK: Duration = Duration::from_millis(20);
 /// The till's number, as customers type it.
 pub(super) const TILL: &str = "7";
 
+/// What is otherwise than usual.
+#[derive(Default)]
+pub(super) struct Dress {
+    /// What the daemon's environment has besides.
+    pub(super) env: Vec<(&'static str, String)>,
+    /// Further tills: number and port.
+    pub(super) tills: Vec<(u16, PathBuf)>,
+    /// What is done to the folder before anything starts in it.
+    pub(super) folder: Option<fn(&Stage)>,
+}
+
 /// Everything, running.
 pub(super) struct Rig {
     pub(super) till: Till,
@@ -46,56 +57,103 @@ pub(super) struct Rig {
     daemon: Option<Child>,
     /// The till's line, held open: one that nobody has open would be taken for one that hung up.
     line: File,
+    env: Vec<(&'static str, String)>,
+    /// How long the daemon's log was when it was started last.
+    log_began: usize,
     runtime: Runtime,
 }
 
 impl Rig {
     pub(super) fn new() -> Rig {
+        let mut rig = Rig::dressed(Dress::default());
+        rig.start();
+        rig
+    }
+
+    /// Another one, whose daemon is not started yet.
+    pub(super) fn dressed(dress: Dress) -> Rig {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let stage = Stage::new().unwrap();
+        dress.folder.inspect(|prepare| prepare(&stage));
         let platform = stage.start_platform(runtime.handle(), None).unwrap();
         let (master, slave) = TTYPort::pair().unwrap();
         let port = PathBuf::from(slave.name().unwrap());
         let no_ctty = i32::try_from(rustix::fs::OFlags::NOCTTY.bits()).unwrap();
         let line = OpenOptions::new().read(true).write(true).custom_flags(no_ctty).open(&port).unwrap();
-        let number = TillNumber::new(TILL.parse().unwrap()).unwrap();
-        let config = stage.write_config(platform.api, &[(number, &port)], "").unwrap();
-        let mut rig =
-            Rig { till: Till::on(master), stage, platform: Some(platform), config, daemon: None, line, runtime };
-        rig.start();
-        rig
+        let tills = [(TILL.parse().unwrap(), port)].into_iter().chain(dress.tills);
+        let tills: Vec<_> = tills.map(|(number, port)| (TillNumber::new(number).unwrap(), port)).collect();
+        let ports: Vec<_> = tills.iter().map(|(number, port)| (*number, port.as_path())).collect();
+        let config = stage.write_config(platform.api, &ports, "").unwrap();
+        let (till, platform, env) = (Till::on(master), Some(platform), dress.env);
+        Rig { till, stage, platform, config, daemon: None, line, env, log_began: 0, runtime }
     }
 
     /// Starts the daemon; returns as soon as phones reach it.
     pub(super) fn start(&mut self) {
-        self.start_by(Command::new(env!("CARGO_BIN_EXE_tillgate")));
+        self.begin();
+        self.is_open();
     }
 
     /// The same, with no more files than that.
     pub(super) fn start_with_files(&mut self, files: u32) {
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_tillgate")]);
-        self.start_by(shell);
+        self.begin_by(shell);
+        self.is_open();
     }
 
-    fn start_by(&mut self, mut program: Command) {
-        // The lock of a process that was killed would end with its cable; this line was held open meanwhile.
-        rustix::termios::ioctl_tiocnxcl(&self.line).unwrap();
-        let log = OpenOptions::new().create(true).append(true).open(self.stage.file("daemon.log")).unwrap();
-        let daemon = program
-            .args(["run", "--config"])
-            .arg(&self.config)
-            .env("TILLGATE_LOG", "info")
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn();
-        let mut daemon = daemon.unwrap();
+    fn is_open(&mut self) {
+        let daemon = self.daemon.as_mut().unwrap();
         eventually("the portal is open", || {
             assert_eq!(daemon.try_wait().unwrap(), None, "the daemon has ended");
             TcpStream::connect(self.stage.portal).is_ok()
         });
-        self.daemon = Some(daemon);
+    }
+
+    /// Starts the daemon, whatever comes of it.
+    pub(super) fn begin(&mut self) {
+        self.begin_by(Command::new(env!("CARGO_BIN_EXE_tillgate")));
+    }
+
+    fn begin_by(&mut self, mut program: Command) {
+        // The lock of a process that was killed would end with its cable; this line was held open meanwhile.
+        rustix::termios::ioctl_tiocnxcl(&self.line).unwrap();
+        let log = OpenOptions::new().create(true).append(true).open(self.stage.file("daemon.log")).unwrap();
+        self.log_began = usize::try_from(log.metadata().unwrap().len()).unwrap();
+        let daemon = program
+            .args(["run", "--config"])
+            .arg(&self.config)
+            .env("TILLGATE_LOG", "info")
+            .envs(self.env.iter().cloned())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn();
+        self.daemon = Some(daemon.unwrap());
+    }
+
+    /// Waits until the daemon ends by itself; what it said since it was started last.
+    pub(super) fn ends(&mut self) -> (ExitStatus, String) {
+        let mut daemon = self.daemon.take().unwrap();
+        let mut ended = None;
+        eventually("the daemon ends", || {
+            ended = daemon.try_wait().unwrap();
+            ended.is_some()
+        });
+        (ended.unwrap(), self.log().split_off(self.log_began))
+    }
+
+    /// Starts the daemon if it has ended meanwhile.
+    pub(super) fn start_if_ended(&mut self) {
+        let ended = self.daemon.as_mut().unwrap().try_wait().unwrap();
+        if ended.is_some() {
+            self.start();
+        }
+    }
+
+    /// The daemon's process.
+    pub(super) fn pid(&self) -> Pid {
+        Pid::from_child(self.daemon.as_ref().unwrap())
     }
 
     /// Kills the daemon without a word.
@@ -120,8 +178,7 @@ impl Rig {
     }
 
     pub(super) fn signal(&self, signal: Signal) {
-        let id = i32::try_from(self.daemon.as_ref().unwrap().id()).unwrap();
-        kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
+        kill_process(self.pid(), signal).unwrap();
     }
 
     /// Ends the daemon in order.
@@ -357,6 +414,17 @@ impl Till {
         matches!(shown, Shown::Failed { new_attempt: true, .. })
     }
 
+    /// Waits until the till is answered to its request; whether a sale has begun.
+    pub(super) fn accepts(&self) -> bool {
+        loop {
+            match self.shown.recv_timeout(Duration::from_secs(2)) {
+                Ok(Shown::Accepted { .. }) => return true,
+                Ok(_) => {}
+                Err(_) => return false,
+            }
+        }
+    }
+
     pub(super) fn shows_result(&self) {
         self.shows("a result", |shown| matches!(shown, Shown::Result(_)));
     }
@@ -462,6 +530,11 @@ impl Phone {
     pub(super) fn reload(&mut self) {
         let loaded = self.handle.block_on(self.visitor.reload());
         self.done(loaded);
+    }
+
+    /// Whether the page can be loaded now.
+    pub(super) fn tries_to_load(&mut self) -> bool {
+        self.handle.block_on(self.visitor.reload()).is_ok()
     }
 
     /// Types the till's number.
