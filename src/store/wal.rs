@@ -4,7 +4,7 @@
 //! word. After a power cut that is right: the rest is one commit that never came about. More than one commit there is
 //! damage, and starting would lose what was acknowledged. So is a log that ends before the last commit that its index
 //! (`-shm`) knows: the index learns of a commit when that is on disk. What it cannot see: a log that was cut off and
-//! whose index is gone. Formats: <https://www.sqlite.org/walformat.html>.
+//! whose index is gone, or one whose beginning is damaged then. Formats: <https://www.sqlite.org/walformat.html>.
 
 use super::schema::{OpenError, beside};
 use std::fs::File;
@@ -129,7 +129,11 @@ fn tail_of(log: &mut impl Read, header: &[u8], known: Option<Index>) -> io::Resu
         let mut more = Vec::new();
         log.read_to_end(&mut more)?;
         let blank = header.iter().chain(&more).all(|byte| *byte == 0);
-        return Ok(if blank { gone(known) } else { Tail::Damaged("its first 32 bytes are damaged".to_owned()) });
+        // A power cut tears them where the log begins anew; then all of it has moved to the file.
+        return Ok(match gone(known) {
+            Tail::Damaged(_) if !blank => Tail::Damaged("its first 32 bytes are damaged".to_owned()),
+            otherwise => otherwise,
+        });
     }
     let page_bytes = usize::try_from(word(8)).unwrap_or(usize::MAX).min(65_536);
     let mut frame = vec![0; FRAME_HEADER_BYTES.saturating_add(page_bytes)];

@@ -44,6 +44,8 @@ impl Folder {
                 None => drop(fs::remove_file(path)),
             }
         }
+        // Nobody ended in order here: whatever the last one said who had this folder.
+        drop(fs::remove_file(path("-lock")));
         match shm {
             Some(bytes) => fs::write(path("-shm"), bytes).expect("the folder has room"),
             None => drop(fs::remove_file(path("-shm"))),
