@@ -1,10 +1,9 @@
-//! The write-ahead log read as bytes: whether commits stand in it behind a place that SQLite cannot read past. Changes nothing.
+//! The write-ahead log read as bytes: whether it lacks what was committed. Changes nothing.
 //!
 //! At a start SQLite takes the log up to the first frame whose checksum does not fit, and forgets the rest without a
-//! word. After a power cut that is right: the rest is one commit that never came about. More than one commit there is
-//! damage, and starting would lose what was acknowledged. So is a log that ends before the last commit that its index
-//! (`-shm`) knows: the index learns of a commit when that is on disk. What it cannot see: a log that was cut off and
-//! whose index is gone, or one whose beginning is damaged then. Formats: <https://www.sqlite.org/walformat.html>.
+//! word. After a power cut that is right: the rest is a commit that never came about. A log that ends before the last
+//! commit that its index (`-shm`) knows is damaged: the index learns of a commit when that is on disk. What it cannot
+//! see: a damaged log whose index is gone, or is older. Formats: <https://www.sqlite.org/walformat.html>.
 
 use super::schema::{OpenError, beside};
 use std::fs::File;
@@ -24,20 +23,20 @@ const LOOKS_MAX: u32 = 5;
 pub(super) enum Tail {
     /// With its last commit.
     Whole,
-    /// With parts of one commit that never came about: a power cut.
+    /// With parts of a commit that never came about: a power cut.
     Torn,
-    /// Commits stand behind a damaged place.
+    /// Before its last commit.
     Damaged(String),
 }
 
-/// Reads the log of the store at `path`; damage is an error, for whoever opens the store.
-pub(super) fn check_log(path: &Path) -> Result<(), OpenError> {
+/// Reads the log of the store at `path`: whether a power cut tore it. Damage is an error, for whoever opens the store.
+pub(super) fn is_torn(path: &Path) -> Result<bool, OpenError> {
     let log = beside(path, "-wal");
     match tail(&log, &beside(path, "-shm")) {
         Ok(Tail::Damaged(what)) => {
             Err(OpenError::Damaged { path: path.to_owned(), what: format!("in its log {}, {what}", log.display()) })
         }
-        Ok(Tail::Whole | Tail::Torn) => Ok(()),
+        Ok(tail) => Ok(tail == Tail::Torn),
         Err(source) => Err(OpenError::Unusable { path: log, source }),
     }
 }
@@ -131,68 +130,34 @@ fn tail_of(log: &mut impl Read, header: &[u8], known: Option<Index>) -> io::Resu
         let blank = header.iter().chain(&more).all(|byte| *byte == 0);
         // A power cut tears them where the log begins anew; then all of it has moved to the file.
         return Ok(match gone(known) {
-            Tail::Damaged(_) if !blank => Tail::Damaged("its first 32 bytes are damaged".to_owned()),
-            otherwise => otherwise,
+            whole if blank => whole,
+            Tail::Damaged(_) => Tail::Damaged("its first 32 bytes are damaged".to_owned()),
+            Tail::Whole | Tail::Torn => Tail::Torn,
         });
     }
     let page_bytes = usize::try_from(word(8)).unwrap_or(usize::MAX).min(65_536);
     let mut frame = vec![0; FRAME_HEADER_BYTES.saturating_add(page_bytes)];
-    let mut behind = Behind::default();
-    let mut number: u64 = 0;
-    while read_whole(log, &mut frame)? {
-        number = number.saturating_add(1);
+    let (mut fitting, mut broken): (u64, bool) = (0, false);
+    while !broken && read_whole(log, &mut frame)? {
         let (head, page) = frame.split_at(FRAME_HEADER_BYTES);
-        let ours = head.get(8..16) == header.get(16..24);
-        if behind.broken_at.is_none() {
-            sum.add(head.get(..8).unwrap_or_default(), big_endian);
-            sum.add(page, big_endian);
-            if ours && head.get(16..) == Some([sum.0.to_be_bytes(), sum.1.to_be_bytes()].concat().as_slice()) {
-                continue;
-            }
-            behind.broken_at = Some(number);
+        // Behind the last one stand those of earlier runs of the log.
+        if head.get(8..16) != header.get(16..24) {
+            break;
         }
-        if ours {
-            behind.sees(self::word(head, 4, true) != 0);
-        }
+        sum.add(head.get(..8).unwrap_or_default(), big_endian);
+        sum.add(page, big_endian);
+        broken = head.get(16..) != Some([sum.0.to_be_bytes(), sum.1.to_be_bytes()].concat().as_slice());
+        fitting = fitting.saturating_add(u64::from(!broken));
     }
-    let fitting = behind.broken_at.map_or(number, |at| at.saturating_sub(1));
     let known = known.filter(|index| header.get(16..24) == Some(&index.salts));
-    if let Some(index) = known.filter(|index| index.misses(fitting)) {
-        let frames = index.frames;
-        return Ok(Tail::Damaged(format!(
-            "frame {} is missing or damaged, of {frames} that were written",
-            fitting.saturating_add(1)
-        )));
-    }
-    Ok(behind.tail())
-}
-
-/// What stands behind the first frame that does not fit, of the same run of the log.
-#[derive(Debug, Default)]
-struct Behind {
-    broken_at: Option<u64>,
-    frames: u64,
-    commits: u64,
-    after_a_commit: bool,
-}
-
-impl Behind {
-    fn sees(&mut self, commits: bool) {
-        // A commit is on disk before the next one is begun: something behind it means that it was.
-        self.after_a_commit |= self.commits > 0;
-        self.frames = self.frames.saturating_add(1);
-        self.commits = self.commits.saturating_add(u64::from(commits));
-    }
-
-    fn tail(&self) -> Tail {
-        match self.broken_at {
-            Some(at) if self.after_a_commit => {
-                Tail::Damaged(format!("its frame {at} is damaged, and {} commits stand behind it", self.commits))
-            }
-            Some(_) if self.frames > 0 => Tail::Torn,
-            Some(_) | None => Tail::Whole,
+    Ok(match known.filter(|index| index.misses(fitting)) {
+        Some(Index { frames, .. }) => {
+            let next = fitting.saturating_add(1);
+            Tail::Damaged(format!("frame {next} is missing or damaged, of {frames} that were written"))
         }
-    }
+        None if broken => Tail::Torn,
+        None => Tail::Whole,
+    })
 }
 
 /// SQLite's checksum of the log.

@@ -7,7 +7,7 @@ use super::load::{self, Loaded};
 use super::row::{ATTEMPTS, REFUNDS, Row, SALES, SESSIONS, TICKETS, Table};
 use super::schema::{MIGRATIONS, OpenError, Synchronous, lock, make_durable, open_writer, refuse_remains};
 use super::verify::check_at_start;
-use super::wal::check_log;
+use super::wal::is_torn;
 use super::whole::{Look, WholeCheck, defect};
 use crate::shop::effect::Record;
 use crate::shop::event::{Ticket, TillNumber};
@@ -122,7 +122,7 @@ impl Store {
         let unusable = |source| OpenError::Unusable { path: path.to_owned(), source };
         let in_order = ending::was_in_order(&lock).map_err(unusable)?;
         refuse_remains(path, in_order)?;
-        check_log(path)?;
+        let torn = is_torn(path)?;
         ending::begin(&lock).map_err(unusable)?;
         let conn = open_writer(path, MIGRATIONS, synchronous)?;
         let head = check_at_start(&conn, path)?;
@@ -135,8 +135,11 @@ impl Store {
                 return Err(OpenError::Damaged { path: path.to_owned(), what });
             }
         }
-        // The log begins anew: what a power cut left in it would look like damage behind the next commits.
         make_durable(&conn, path)?;
+        if torn {
+            // What a power cut left in the log would look like damage behind the next commits.
+            let _ = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        }
         let sound = unread.as_ref().map_or_else(|| Arc::new(AtomicBool::new(true)), WholeCheck::sound);
         Ok(Store { conn, head, upserts: upserts(), sound, unread, lock })
     }
