@@ -11,6 +11,7 @@ mod journal;
 mod load;
 mod row;
 mod schema;
+mod trial;
 mod verify;
 mod words;
 mod writer;

@@ -93,14 +93,19 @@ impl From<rusqlite::Error> for VerifyError {
 pub fn verify(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Verified, VerifyError> {
     let conn = open_reader(path).map_err(VerifyError::Open)?;
     conn.execute_batch("BEGIN")?;
+    verify_all(&conn, progress)
+}
+
+/// As [`verify`], on an open connection.
+pub(super) fn verify_all(conn: &Connection, progress: &mut dyn FnMut(u64, u64)) -> Result<Verified, VerifyError> {
     let all: i64 = conn.query_row("SELECT count(*) FROM journal", [], |row| row.get(0))?;
     let all = all.unsigned_abs();
     let mut newest_copies = [0_i64; COPIED.len()];
     let mut done: u64 = 0;
-    let head = walk(&conn, Head::EMPTY, |entry| {
+    let head = walk(conn, Head::EMPTY, |entry| {
         if let Some(at) = COPIED.iter().position(|table| table.kind == entry.kind)
             && let (Some(table), Some(count)) = (COPIED.get(at), newest_copies.get_mut(at))
-            && is_newest_copy(&conn, table, entry)?
+            && is_newest_copy(conn, table, entry)?
         {
             *count = count.saturating_add(1);
         }
@@ -113,7 +118,7 @@ pub fn verify(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Verifie
     for (table, copies) in COPIED.iter().zip(newest_copies) {
         let rows: i64 = conn.query_row(&format!("SELECT count(*) FROM {}", table.name), [], |row| row.get(0))?;
         if rows != copies {
-            return Err(VerifyError::Bad(unwritten_row(&conn, table)?));
+            return Err(VerifyError::Bad(unwritten_row(conn, table)?));
         }
     }
     progress(all, all);

@@ -71,13 +71,13 @@ impl From<ReadError> for LookUpError {
 
 /// The shop's rows and journal, open for writing. One in the world for each file.
 pub struct Store {
-    conn: Connection,
+    pub(super) conn: Connection,
     /// The newest journal row.
-    head: Head,
+    pub(super) head: Head,
     /// The upsert of each table, in the order in which rows may refer to one another.
     upserts: [(&'static Table, String); 5],
-    /// Held until the connection above is gone.
-    _lock: File,
+    /// Held until the connection above is gone. A store without a file has none.
+    _lock: Option<File>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -110,8 +110,12 @@ impl Store {
         let lock = lock(path)?;
         let conn = open_writer(path, MIGRATIONS, synchronous)?;
         let head = check_at_start(&conn, path)?;
+        Ok(Store::over(conn, head, Some(lock)))
+    }
+
+    pub(super) fn over(conn: Connection, head: Head, lock: Option<File>) -> Store {
         let upserts = [&SALES, &ATTEMPTS, &REFUNDS, &TICKETS, &SESSIONS].map(|table| (table, upsert(table)));
-        Ok(Store { conn, head, upserts, _lock: lock })
+        Store { conn, head, upserts, _lock: lock }
     }
 
     /// Writes the records of any number of steps in one transaction: each row, and its copy in the journal, dated
