@@ -3,12 +3,13 @@
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::control::{self, Control, Request, Response};
-use crate::gateway::{Gateway, Ins, LOOKS_MAX, Look, Outs, Stopped};
+use crate::gateway::{Gateway, Ins, LOOKS_MAX, Look, Outs};
 use crate::inbox::Inbox;
 use crate::platform::Desk;
 use crate::platform::channel::{Channel, ChannelError, ChannelSettings};
 use crate::platform::counter::{Counter, CounterSettings};
 use crate::portal::{self, Language, Portal, PortalSettings};
+use crate::ring::Stopped;
 use crate::shop::{LineState, Shop};
 use crate::store::{self, DISK_LOW_BYTES, Store, disk_free_bytes};
 use crate::till::{self, ReceiptFacts, TillSettings, Tills};
@@ -16,7 +17,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use std::{fmt, io};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -96,9 +97,9 @@ impl Daemon {
 
         let seen = tills.status_reader();
         let outs = Outs { tills, board: portal.board().clone(), desk };
-        let opened = Shop::open(&clock.stamp(), config.policy(), loaded.shop);
-        let gateway = Gateway::start(opened, store, config.store.clone(), clock, outs)
-            .map_err(|e| fail("the store cannot be written")(e.into()))?;
+        let gateway = Gateway::start(config.policy(), loaded.shop, store, &config.store, clock, outs)
+            .map_err(|e| fail("the store cannot be written")(e.into()))?
+            .watched(watchdog_every());
         let portal = portal.open(handle);
         let (stop, stopped) = watch::channel(false);
         let (look, looks) = mpsc::channel::<Look>(LOOKS_MAX);
@@ -171,6 +172,11 @@ pub fn run(config: &Config, file: &Path) -> Result<(), DaemonError> {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     tracing::info!("stopping");
     daemon.stop()
+}
+
+/// How often the service manager wants a sign of life: twice in the time after which it would give us up.
+fn watchdog_every() -> Option<Duration> {
+    sd_notify::watchdog_enabled().and_then(|given_up_after| given_up_after.checked_div(2))
 }
 
 fn reload(daemon: &Daemon, file: &Path) {

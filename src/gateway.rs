@@ -1,17 +1,19 @@
-//! THE LOOP: inbox -> shop -> store.commit -> dispatch. Sees every part; decides nothing.
+//! THE LOOP: takes what waits in the inbox round the ring and sends out what comes of it. Sees every part; decides nothing.
 
 use crate::clock::Clock;
 use crate::inbox::Incoming;
 use crate::platform::Desk;
 use crate::portal::Board;
-use crate::shop::effect::{Effect, Record, Step, TillAnswer};
+use crate::ring::{Ring, Stopped};
+use crate::shop::effect::{Effect, TillAnswer};
 use crate::shop::event::{Event, NoSales, TillEvent, TillNumber};
-use crate::shop::{Missing, Shop};
-use crate::store::{Books, CommitError, DISK_LOW_BYTES, LookUpError, Reserve, Store, disk_free_bytes};
+use crate::shop::policy::Policy;
+use crate::shop::{Loaded, Shop};
+use crate::store::{Books, DISK_LOW_BYTES, Reserve, Store, disk_free_bytes};
 use crate::till::Tills;
-use std::path::PathBuf;
-use std::time::Duration;
-use std::{fmt, mem};
+use std::mem;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -34,45 +36,6 @@ pub struct Outs {
     pub desk: Desk,
 }
 
-/// Why the loop ended other than by being told to. The store is right in every case; the process must end.
-#[derive(Debug)]
-pub enum Stopped {
-    /// A commit failed: nothing of it is on disk and nothing of it went out.
-    Commit(CommitError),
-    /// An ended sale could not be read.
-    LookUp(LookUpError),
-}
-
-impl fmt::Display for Stopped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Stopped::Commit(_) => f.write_str("the store could not be written: see the cause, then start again"),
-            Stopped::LookUp(_) => f.write_str("the store could not be read: see the cause, then start again"),
-        }
-    }
-}
-
-impl std::error::Error for Stopped {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Stopped::Commit(e) => Some(e),
-            Stopped::LookUp(e) => Some(e),
-        }
-    }
-}
-
-impl From<CommitError> for Stopped {
-    fn from(error: CommitError) -> Self {
-        Stopped::Commit(error)
-    }
-}
-
-impl From<LookUpError> for Stopped {
-    fn from(error: LookUpError) -> Self {
-        Stopped::LookUp(error)
-    }
-}
-
 /// Where the loop hears from.
 #[derive(Debug)]
 pub struct Ins {
@@ -87,21 +50,13 @@ pub struct Ins {
 /// The loop and all it owns. One plain thread; no lock.
 #[derive(Debug)]
 pub struct Gateway {
-    shop: Shop,
-    store: Store,
+    ring: Ring,
     clock: Clock,
     outs: Outs,
     disk: Disk,
-    batch: Batch,
-}
-
-/// What waits for the commit.
-#[derive(Debug, Default)]
-struct Batch {
-    records: Vec<Record>,
-    effects: Vec<Effect>,
+    /// Whoever is told once what waits is on disk.
     done: Vec<oneshot::Sender<()>>,
-    events: usize,
+    watchdog: Option<Watchdog>,
 }
 
 /// The room left beside the store.
@@ -112,6 +67,13 @@ struct Disk {
     low: bool,
 }
 
+/// What the service manager waits for: a sign of life from this loop, and from nothing else.
+#[derive(Debug)]
+struct Watchdog {
+    every: Duration,
+    due: Instant,
+}
+
 enum Wake {
     Event(Incoming),
     Look(Look),
@@ -120,29 +82,38 @@ enum Wake {
 }
 
 impl Gateway {
-    /// A loop over this shop, whose first step (what opening it brought) is written and sent out at once.
-    pub fn start(opened: (Shop, Step), store: Store, path: PathBuf, clock: Clock, outs: Outs) -> Result<Self, Stopped> {
-        let (shop, step) = opened;
-        let disk = Disk { reserve: Reserve::beside(&path), store: path, low: false };
+    /// A loop over this store. What opening the shop brings is written and sent out at once. `path`: the store's file.
+    pub fn start(
+        policy: Policy,
+        loaded: Loaded,
+        store: Store,
+        path: &Path,
+        clock: Clock,
+        outs: Outs,
+    ) -> Result<Self, Stopped> {
+        let disk = Disk { reserve: Reserve::beside(path), store: path.to_owned(), low: false };
         if let Err(error) = disk.reserve.hold() {
             tracing::warn!(%error, "no reserve file beside the store: little disk left");
         }
-        let mut gateway = Gateway { shop, store, clock, outs, disk, batch: Batch::default() };
-        gateway.take(step);
-        gateway.flush()?;
-        Ok(gateway)
+        let ring = Ring::open(&clock.stamp(), policy, loaded, store, &mut |effect| dispatch(&outs, &disk, effect))?;
+        Ok(Gateway { ring, clock, outs, disk, done: Vec::new(), watchdog: None })
+    }
+
+    /// From now on the service manager hears of this loop each time it has gone round, at least this often.
+    pub fn watched(mut self, every: Option<Duration>) -> Self {
+        self.watchdog = every.map(|every| Watchdog { every, due: Instant::now() });
+        self
     }
 
     /// Goes round until told to stop. What is in the inbox then is handled first.
     pub fn run(mut self, mut ins: Ins, runtime: &Handle) -> Result<(), Stopped> {
         loop {
-            let wait = Clock::mono().ms_until(self.shop.deadline());
-            match runtime.block_on(wake(&mut ins, wait)) {
+            match runtime.block_on(wake(&mut ins, self.wait())) {
                 Wake::Event(first) => self.batch(first, &mut ins.inbox)?,
-                Wake::Look(look) => look(&self.shop),
-                Wake::Deadline => self.pass_time(),
+                Wake::Look(look) => look(self.ring.shop()),
+                Wake::Deadline => self.pass_time()?,
                 Wake::Stop => {
-                    self.step(Event::NewSales(Err(NoSales::Stopping)));
+                    self.step(Event::NewSales(Err(NoSales::Stopping)))?;
                     while let Ok(incoming) = ins.inbox.try_recv() {
                         self.batch(incoming, &mut ins.inbox)?;
                     }
@@ -150,70 +121,56 @@ impl Gateway {
                 }
             }
             self.flush()?;
+            if let Some(watchdog) = &mut self.watchdog {
+                watchdog.feed();
+            }
         }
+    }
+
+    /// How long there is nothing to do unless something happens.
+    fn wait(&self) -> Duration {
+        let ms = Clock::mono().ms_until(self.ring.shop().deadline());
+        let fed = self.watchdog.as_ref().map(|dog| dog.due.saturating_duration_since(Instant::now()));
+        fed.unwrap_or(Duration::MAX).min(Duration::from_millis(ms))
     }
 
     /// Handles what waits, up to [`BATCH_MAX`], so that it shares one commit.
     fn batch(&mut self, first: Incoming, inbox: &mut mpsc::Receiver<Incoming>) -> Result<(), Stopped> {
         let mut next = Some(first);
-        while let Some(Incoming { event, done }) = next.take() {
-            self.pass_time();
-            self.mind_disk(&event);
-            self.fetch_missing(&event)?;
-            self.step(event);
-            self.batch.done.extend(done);
-            if self.batch.events < BATCH_MAX {
+        for taken in 1.. {
+            let Some(Incoming { event, done }) = next.take() else { break };
+            self.pass_time()?;
+            self.mind_disk(&event)?;
+            self.step(event)?;
+            self.done.extend(done);
+            if taken < BATCH_MAX {
                 next = inbox.try_recv().ok();
             }
         }
         self.flush()
     }
 
-    fn pass_time(&mut self) {
-        if self.shop.deadline() <= Clock::mono() {
-            self.step(Event::DeadlinePassed);
-        }
-    }
-
-    fn step(&mut self, event: Event) {
-        tracing::debug!(?event, "event");
-        let step = self.shop.handle(&self.clock.stamp(), event);
-        self.take(step);
-    }
-
-    fn take(&mut self, step: Step) {
-        self.batch.records.extend(step.records);
-        self.batch.effects.extend(step.effects);
-        self.batch.events = self.batch.events.saturating_add(1);
-    }
-
-    /// Fetches the ended sales that an event may concern. What waits is written first: it may be about them.
-    fn fetch_missing(&mut self, event: &Event) -> Result<(), Stopped> {
-        let missing = self.shop.missing(event);
-        if missing.is_empty() {
+    fn pass_time(&mut self) -> Result<(), Stopped> {
+        if self.ring.shop().deadline() > Clock::mono() {
             return Ok(());
         }
-        self.flush()?;
-        for what in missing {
-            let found = match what {
-                Missing::Ticket(till, ticket) => self.store.sale_of_ticket(till, &ticket)?,
-                Missing::Attempt(attempt) => self.store.sale_of_attempt(attempt)?,
-            };
-            if let Some(sale) = found {
-                self.shop.recall(what, sale);
-            }
-        }
-        Ok(())
+        self.step(Event::DeadlinePassed)
+    }
+
+    fn step(&mut self, event: Event) -> Result<(), Stopped> {
+        tracing::debug!(?event, "event");
+        let (outs, disk) = (&self.outs, &self.disk);
+        self.ring.take(&self.clock.stamp(), event, &mut |effect| dispatch(outs, disk, effect))
     }
 
     /// Looks at the room left before each sale: little of it, and new sales are refused while open ones finish.
-    fn mind_disk(&mut self, event: &Event) {
+    fn mind_disk(&mut self, event: &Event) -> Result<(), Stopped> {
         if !matches!(event, Event::Till { what: TillEvent::Asked(_) | TillEvent::AskedStatus, .. }) {
-            return;
+            return Ok(());
         }
         let low = disk_free_bytes(&self.disk.store).is_ok_and(|free| free < DISK_LOW_BYTES);
         if low == self.disk.low {
-            return;
+            return Ok(());
         }
         self.disk.low = low;
         let reserve = if low { self.disk.reserve.give_up() } else { self.disk.reserve.hold() };
@@ -223,57 +180,68 @@ impl Gateway {
         if let Err(error) = reserve {
             tracing::warn!(%error, "the reserve file beside the store could not be changed");
         }
-        self.step(Event::NewSales(if low { Err(NoSales::DiskLow) } else { Ok(()) }));
+        self.step(Event::NewSales(if low { Err(NoSales::DiskLow) } else { Ok(()) }))
     }
 
-    /// First all records, in one transaction; then the effects; then whoever waits is told that it is done.
+    /// What waits is committed and sent out; then whoever waits is told that it is done.
     fn flush(&mut self) -> Result<(), Stopped> {
-        let batch = mem::take(&mut self.batch);
-        self.store.commit(self.clock.now().wall, &batch.records)?;
-        for effect in batch.effects {
-            self.dispatch(effect);
-        }
-        for done in batch.done {
+        let (outs, disk) = (&self.outs, &self.disk);
+        self.ring.flush(self.clock.now().wall, &mut |effect| dispatch(outs, disk, effect))?;
+        for done in mem::take(&mut self.done) {
             let _ = done.send(()); // Nobody waits any more: the page will show the present anyway.
         }
         Ok(())
     }
+}
 
-    fn dispatch(&self, effect: Effect) {
-        tracing::debug!(?effect, "effect");
-        match effect {
-            Effect::Till { till, answer } => {
-                say_sale(till, &answer);
-                self.outs.tills.tell(till, answer);
-            }
-            Effect::Show { session, screen } => self.outs.board.show(session, screen),
-            Effect::Forget { session } => self.outs.board.forget(session),
-            Effect::Platform(call) => {
-                if !self.outs.desk.call(call) {
-                    tracing::warn!("the calls to the platform have ended: the program is stopping");
-                }
-            }
-            // The network is not governed yet: every phone reaches what the shop's router lets it reach.
-            Effect::Reach { .. } => {}
-            Effect::Totals { till, epoch } => {
-                let books = Books::open_read_only(&self.disk.store).map_err(|e| e.to_string());
-                match books.and_then(|books| books.totals(till, epoch).map_err(|e| e.to_string())) {
-                    Ok(totals) => self.outs.tills.tell(till, TillAnswer::Totals(totals)),
-                    Err(error) => tracing::error!(%error, till = till.number(), "the totals could not be read"),
-                }
-            }
-            Effect::Alarm(alarm) => tracing::error!(alarm = ?alarm, "a person must look"),
+impl Watchdog {
+    /// Says that the loop has gone round, if it is time to.
+    fn feed(&mut self) {
+        let now = Instant::now();
+        if now < self.due {
+            return;
+        }
+        self.due = now.checked_add(self.every).unwrap_or(now);
+        if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]) {
+            tracing::warn!(%error, "the service manager's watchdog could not be fed");
         }
     }
 }
 
-async fn wake(ins: &mut Ins, wait_ms: u64) -> Wake {
+fn dispatch(outs: &Outs, disk: &Disk, effect: Effect) {
+    tracing::debug!(?effect, "effect");
+    match effect {
+        Effect::Till { till, answer } => {
+            say_sale(till, &answer);
+            outs.tills.tell(till, answer);
+        }
+        Effect::Show { session, screen } => outs.board.show(session, screen),
+        Effect::Forget { session } => outs.board.forget(session),
+        Effect::Platform(call) => {
+            if !outs.desk.call(call) {
+                tracing::warn!("the calls to the platform have ended: the program is stopping");
+            }
+        }
+        // The network is not governed yet: every phone reaches what the shop's router lets it reach.
+        Effect::Reach { .. } => {}
+        Effect::Totals { till, epoch } => {
+            let books = Books::open_read_only(&disk.store).map_err(|e| e.to_string());
+            match books.and_then(|books| books.totals(till, epoch).map_err(|e| e.to_string())) {
+                Ok(totals) => outs.tills.tell(till, TillAnswer::Totals(totals)),
+                Err(error) => tracing::error!(%error, till = till.number(), "the totals could not be read"),
+            }
+        }
+        Effect::Alarm(alarm) => tracing::error!(alarm = ?alarm, "a person must look"),
+    }
+}
+
+async fn wake(ins: &mut Ins, wait: Duration) -> Wake {
     tokio::select! {
         biased;
         _ = ins.stop.wait_for(|stop| *stop) => Wake::Stop,
         Some(look) = ins.looks.recv() => Wake::Look(look),
         incoming = ins.inbox.recv() => incoming.map_or(Wake::Stop, Wake::Event),
-        () = tokio::time::sleep(Duration::from_millis(wait_ms)) => Wake::Deadline,
+        () = tokio::time::sleep(wait) => Wake::Deadline,
     }
 }
 

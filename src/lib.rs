@@ -29,3 +29,4 @@ pub mod demo;
 pub mod gateway;
 pub mod listing;
 pub mod logging;
+pub mod ring;

@@ -25,19 +25,20 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("control", &[]),
     ("logging", &[]),
     ("listing", &["shop", "store", "control"]),
-    ("gateway", &["shop", "inbox", "clock", "till", "portal", "platform", "store"]),
+    ("ring", &["shop", "store"]),
+    ("gateway", &["shop", "inbox", "clock", "till", "portal", "platform", "store", "ring"]),
     (
         "daemon",
         &[
             "shop", "inbox", "clock", "till", "portal", "platform", "store", "config", "control", "logging", "listing",
-            "gateway",
+            "ring", "gateway",
         ],
     ),
     (
         "demo",
         &[
             "shop", "inbox", "clock", "till", "portal", "platform", "store", "sandbox", "config", "control", "logging",
-            "listing", "gateway", "daemon",
+            "listing", "ring", "gateway", "daemon",
         ],
     ),
     ("lib", &[]),
@@ -66,7 +67,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rustix", &["clock", "till", "portal", "store", "control", "daemon", "demo"]),
     ("rustls", &["platform", "sandbox", "config", "demo"]),
     ("webpki", &["platform", "sandbox", "config"]),
-    ("sd_notify", &["daemon"]),
+    ("sd_notify", &["daemon", "gateway"]),
     ("serde", &["portal", "platform", "sandbox", "control", "listing", "demo"]),
     ("serde_json", &["main", "portal", "platform", "sandbox", "control", "listing", "demo"]),
     ("serialport", &["till", "demo"]),

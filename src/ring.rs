@@ -1,0 +1,142 @@
+//! The order of things: what happens goes into the shop, its records are committed, only then its effects go out. Has no
+//! thread, clock or socket of its own, so that the daemon and the tests go round in the very same ring.
+
+use crate::shop::effect::{Effect, Record, Step};
+use crate::shop::event::Event;
+use crate::shop::policy::Policy;
+use crate::shop::sale::Sale;
+use crate::shop::time::{Stamp, Wall};
+use crate::shop::{Loaded, Missing, Shop};
+use crate::store::{CommitError, LookUpError, Store};
+use std::{fmt, mem};
+
+/// Why the ring cannot go on. The store is right in every case; the process must end, and starts again from the store.
+#[derive(Debug)]
+pub enum Stopped {
+    /// A commit failed: nothing of it went out.
+    Commit(CommitError),
+    /// An ended sale could not be read.
+    LookUp(LookUpError),
+}
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Stopped::Commit(_) => f.write_str("the store could not be written: see the cause, then start again"),
+            Stopped::LookUp(_) => f.write_str("the store could not be read: see the cause, then start again"),
+        }
+    }
+}
+
+impl std::error::Error for Stopped {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Stopped::Commit(e) => Some(e),
+            Stopped::LookUp(e) => Some(e),
+        }
+    }
+}
+
+impl From<CommitError> for Stopped {
+    fn from(error: CommitError) -> Self {
+        Stopped::Commit(error)
+    }
+}
+
+impl From<LookUpError> for Stopped {
+    fn from(error: LookUpError) -> Self {
+        Stopped::LookUp(error)
+    }
+}
+
+/// Shop and store, and what waits for the next commit. After an error it must be dropped.
+#[derive(Debug)]
+pub struct Ring {
+    shop: Shop,
+    store: Store,
+    records: Vec<Record>,
+    effects: Vec<Effect>,
+}
+
+impl Ring {
+    /// A ring over what the store holds. What opening the shop brings is written and goes to `out` at once.
+    pub fn open(
+        stamp: &Stamp,
+        policy: Policy,
+        loaded: Loaded,
+        store: Store,
+        out: &mut impl FnMut(Effect),
+    ) -> Result<Ring, Stopped> {
+        let (shop, step) = Shop::open(stamp, policy, loaded);
+        let mut ring = Ring { shop, store, records: Vec::new(), effects: Vec::new() };
+        ring.gather(step);
+        ring.flush(stamp.now.wall, out)?;
+        Ok(ring)
+    }
+
+    /// Takes one event in. What comes of it waits for [`Ring::flush`], except that what waits already may have to go first.
+    pub fn take(&mut self, stamp: &Stamp, event: Event, out: &mut impl FnMut(Effect)) -> Result<(), Stopped> {
+        for what in self.shop.missing(&event) {
+            if let Some(sale) = self.fetch(what, stamp.now.wall, out)? {
+                self.shop.recall(what, sale);
+            }
+        }
+        let step = self.shop.handle(stamp, event);
+        self.gather(step);
+        Ok(())
+    }
+
+    /// First all records that wait, in one transaction dated `wall`; then the effects, in order.
+    pub fn flush(&mut self, wall: Option<Wall>, out: &mut impl FnMut(Effect)) -> Result<(), Stopped> {
+        let (records, effects) = (mem::take(&mut self.records), mem::take(&mut self.effects));
+        self.store.commit(wall, &records)?;
+        effects.into_iter().for_each(out);
+        Ok(())
+    }
+
+    /// The shop as it is now; what it decided last may still wait for the commit.
+    pub fn shop(&self) -> &Shop {
+        &self.shop
+    }
+
+    /// The store; what waits for the commit is not in it.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    fn gather(&mut self, step: Step) {
+        self.records.extend(step.records);
+        self.effects.extend(step.effects);
+    }
+
+    /// An ended sale from disk. If what waits may be about it, that is written first and the sale read as it is then.
+    fn fetch(
+        &mut self,
+        what: Missing,
+        wall: Option<Wall>,
+        out: &mut impl FnMut(Effect),
+    ) -> Result<Option<Sale>, Stopped> {
+        let found = self.read(what)?;
+        if self.records.is_empty() || (found.is_none() && !self.records.iter().any(|record| names(record, what))) {
+            return Ok(found);
+        }
+        self.flush(wall, out)?;
+        Ok(self.read(what)?)
+    }
+
+    fn read(&self, what: Missing) -> Result<Option<Sale>, LookUpError> {
+        match what {
+            Missing::Ticket(till, ticket) => self.store.sale_of_ticket(till, &ticket),
+            Missing::Attempt(attempt) => self.store.sale_of_attempt(attempt),
+        }
+    }
+}
+
+/// Whether after this record the store finds something under that name which it may not have found before.
+fn names(record: &Record, what: Missing) -> bool {
+    match (record, what) {
+        (Record::Ticket { till, ticket, .. }, Missing::Ticket(of, wanted)) => (*till, *ticket) == (of, wanted),
+        (Record::Attempt { attempt, .. }, Missing::Attempt(wanted)) => attempt.id == wanted,
+        _ => false,
+    }
+}
