@@ -67,11 +67,24 @@ impl Ring {
         store: Store,
         out: &mut impl FnMut(Effect),
     ) -> Result<Ring, Stopped> {
+        let mut ring = Ring::unflushed(stamp, policy, loaded, store);
+        ring.flush(stamp.now.wall, out)?;
+        Ok(ring)
+    }
+
+    /// As [`Ring::open`], before its commit, for tests whose store must outlive a commit that fails.
+    #[doc(hidden)]
+    pub fn unflushed(stamp: &Stamp, policy: Policy, loaded: Loaded, store: Store) -> Ring {
         let (shop, step) = Shop::open(stamp, policy, loaded);
         let mut ring = Ring { shop, store, records: Vec::new(), effects: Vec::new() };
         ring.gather(step);
-        ring.flush(stamp.now.wall, out)?;
-        Ok(ring)
+        ring
+    }
+
+    /// The store alone; shop and all that waits are gone, as after a power cut. For tests.
+    #[doc(hidden)]
+    pub fn into_store(self) -> Store {
+        self.store
     }
 
     /// Takes one event in. What comes of it waits for [`Ring::flush`], except that what waits already may have to go first.
@@ -102,6 +115,12 @@ impl Ring {
     /// The store; what waits for the commit is not in it.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// The store, for faults. For tests.
+    #[doc(hidden)]
+    pub fn store_mut(&mut self) -> &mut Store {
+        &mut self.store
     }
 
     fn gather(&mut self, step: Step) {

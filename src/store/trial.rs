@@ -29,10 +29,16 @@ impl Store {
         Ok(self)
     }
 
-    /// The connection, for faults and for looking from beside the program.
+    /// The connection, for looking from beside the program.
     #[doc(hidden)]
     pub fn connection(&self) -> &Connection {
         &self.conn
+    }
+
+    /// The connection, for faults.
+    #[doc(hidden)]
+    pub fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.conn
     }
 
     /// As [`super::verify`], from inside.
