@@ -71,7 +71,8 @@ pub struct Ledger {
     confirmed: BTreeSet<(SaleId, SessionId, u64)>,
     shown_ever: BTreeSet<(SaleId, SessionId, u64)>,
     pages: BTreeMap<SessionId, Screen>,
-    stands: BTreeMap<SessionId, TillNumber>,
+    /// Where each phone has said that it stands.
+    stands: BTreeSet<(SessionId, TillNumber)>,
     /// By the platform's word as the program has heard it.
     money: BTreeMap<AttemptId, u64>,
     paid: BTreeMap<AttemptId, Amount>,
@@ -121,7 +122,7 @@ impl Ledger {
                         self.confirmed.insert(shown);
                     }
                 }
-                PhoneEvent::Stands { at: Some(at) } => drop(self.stands.insert(*session, *at)),
+                PhoneEvent::Stands { at: Some(at) } => drop(self.stands.insert((*session, *at))),
                 PhoneEvent::Stands { at: None }
                 | PhoneEvent::LoggedIn { .. }
                 | PhoneEvent::Leaves
@@ -316,6 +317,11 @@ impl Ledger {
         }
     }
 
+    /// The disk has changed.
+    pub fn commit(&mut self) {
+        self.cache.clear();
+    }
+
     /// All effects of a commit are out.
     pub fn all_out(&mut self, scene: &Scene<'_>) {
         for sale in std::mem::take(&mut self.owed) {
@@ -486,7 +492,7 @@ impl Ledger {
         self.law(14, same, || format!("shown {} for {}", facts.amount, disk.amount));
         match screen {
             Screen::Confirm { .. } | Screen::TooLate { .. } => {
-                let stands = self.stands.get(&session) == Some(&facts.till);
+                let stands = self.stands.contains(&(session, facts.till));
                 self.law(13, stands, || "a phone is asked to confirm for a till where it does not stand".to_owned());
                 self.shown_ever.insert((facts.sale, session, facts.amount.minor()));
             }
@@ -634,12 +640,6 @@ impl Ledger {
             });
         }
         let _ = store;
-    }
-
-    /// The newest sale of a till as it was told, and its outcome.
-    pub fn last_told(&self, till: TillNumber) -> Option<(SaleId, Option<Outcome>)> {
-        let sale = *self.last.get(&till)?;
-        Some((sale, self.accounts.get(&sale).and_then(|account| account.told)))
     }
 
     /// What the till was told under a ticket, if that is known.

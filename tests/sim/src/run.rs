@@ -85,9 +85,6 @@ impl World {
                     self.happen(tillgate::shop::event::Event::Till { till, what: TillEvent::Taken { sale } });
                 }
             }
-            if self.line.iter().any(|mail| mail.answer.is_some()) {
-                continue;
-            }
             let Some((person, unrest)) = self.unrest() else { return };
             let limit = if person { PERSON_MS } else { REST_MS };
             if self.t > begun + limit {
@@ -142,7 +139,7 @@ impl World {
             };
             *self.tally.sales.entry(kind).or_default() += 1;
         }
-        self.tills_agree();
+        self.tills_agree(&sales);
         self.phones_agree(&sales);
         if self.climate.prove
             && let Some(ring) = &self.ring
@@ -158,16 +155,17 @@ impl World {
     }
 
     /// A till that asks again hears what it was told.
-    fn tills_agree(&mut self) {
+    fn tills_agree(&mut self, sales: &[Sale]) {
         for at in 0..self.tills.len() {
             let till = self.tills[at].number;
-            let Some((sale, Some(told))) = self.ledger.last_told(till) else { continue };
+            let newest = sales.iter().rfind(|sale| sale.till == till);
+            let Some((sale, told)) = newest.and_then(|sale| Some((sale.id, sale.state.outcome()?))) else { continue };
             let answers = self.ask_till(till, TillEvent::AskedAgain { ticket: None });
             let same = answers.iter().any(|answer| match answer {
                 TillAnswer::Finish(finish) => finish.sale == sale && finish.outcome == told,
                 _ => false,
             });
-            self.ledger.law(12, same, || format!("till {till} asks for its last result, told {told:?}: {answers:?}"));
+            self.ledger.law(12, same, || format!("till {till} asks for its last result, {told:?}: {answers:?}"));
             let tickets: Vec<_> = self.tills[at].tickets().rev().take(3).collect();
             for ticket in tickets.into_iter().filter(|ticket| ticket.epoch.is_some()) {
                 let Some((sale, told)) = self.ledger.told_under(till, ticket) else { continue };

@@ -314,6 +314,7 @@ impl World {
         let Some(ring) = &self.ring else { return };
         let (t, boot) = (self.t, self.machine.boot);
         let scene = Scene { store: ring.store(), platform: &self.platform, t, boot, single };
+        self.ledger.commit();
         for effect in effects.iter().take(max) {
             self.story.effect(t, effect);
             self.ledger.goes_out(&scene, effect);
@@ -497,7 +498,9 @@ impl World {
         let cuts = self.tally.cuts;
         let mut at_once = 0;
         while !self.is_broken() && self.tally.cuts == cuts {
-            if long && self.answers_meanwhile() {
+            // The loop waits only when nothing waits for it.
+            self.flush();
+            if self.tally.cuts != cuts || (long && self.answers_meanwhile()) {
                 continue;
             }
             let timeout = self.line.iter().filter_map(|mail| mail.until).min().unwrap_or(u64::MAX);
