@@ -96,6 +96,24 @@ pub fn abort_on_panic() {
 mod tests {
     use super::*;
 
+    /// Set in the process that the test below starts: that test, once more.
+    const CHILD: &str = "TILLGATE_TEST_PANIC";
+
+    #[test]
+    fn a_thread_that_panics_takes_the_process_with_it() {
+        if std::env::var_os(CHILD).is_some() {
+            abort_on_panic();
+            let _ = std::thread::Builder::new().name("till-7".into()).spawn(|| panic!("of no use")).unwrap().join();
+            std::process::exit(0);
+        }
+        let this = ["logging::tests::a_thread_that_panics_takes_the_process_with_it", "--exact", "--nocapture"];
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        let ended = child.args(this).env(CHILD, "1").output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended.status), Some(6), "{said}");
+        assert!(said.contains("in thread till-7: of no use"), "{said}");
+    }
+
     #[test]
     fn a_level_is_one_of_five_words_and_the_usual_where_nothing_is_said() {
         assert_eq!(level(None, LevelFilter::INFO).unwrap(), LevelFilter::INFO);

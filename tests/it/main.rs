@@ -15,3 +15,4 @@ mod platform;
 mod portal;
 mod store;
 mod till;
+mod watchdog;

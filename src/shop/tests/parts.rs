@@ -1,0 +1,183 @@
+//! The small parts by themselves: what an attempt believes, ids, currencies, what is fetched, what is counted.
+
+use super::super::Missing;
+use super::super::attempt::{Attempt, AttemptState, Heard, Link, TryFailure};
+use super::super::event::*;
+use super::super::id::{AttemptId, Ids, RefundId, SaleId, SessionId};
+use super::super::money::{Amount, Currency};
+use super::super::policy::Policy;
+use super::super::time::{BootId, Mono, Now};
+use super::world::{World, eur, till};
+
+const NOW: Now = Now { boot: BootId(1), mono: Mono(1_000), wall: None };
+
+fn link() -> Link {
+    Link::new("https://pay.example/c/1").unwrap()
+}
+
+fn attempt(state: AttemptState) -> Attempt {
+    Attempt {
+        id: AttemptId(5),
+        number: 1,
+        session: SessionId(1),
+        expires_in_secs: 110,
+        state,
+        version: 3,
+        tries: 1,
+        last_failure: Some(TryFailure { reason: Reason::WrongPassword, at: None }),
+        paid_minor: 0,
+        checked: false,
+        needs_person: None,
+    }
+}
+
+fn payment(status: PaymentStatus) -> Payment {
+    Payment {
+        id: AttemptId(5),
+        version: 3,
+        status,
+        reason: None,
+        tries: 1,
+        last_failure: None,
+        amount: eur("12.50"),
+        paid_minor: 0,
+        refunded_minor: 0,
+        link: Some(link()),
+        expires_in_ms: Some(1_000),
+    }
+}
+
+fn hears(attempt: &mut Attempt, payment: Payment) -> Heard {
+    attempt.hear(&Ok(payment), Call::Query, eur("12.50"), NOW)
+}
+
+#[test]
+fn the_version_known_already_ends_a_doubt_and_an_older_one_says_nothing() {
+    let doubted = AttemptState::Open { link: link(), until: Mono(9_000), doubt: Some(NOW) };
+    let mut open = attempt(doubted.clone());
+    hears(&mut open, Payment { version: 2, ..payment(PaymentStatus::Awaiting) });
+    assert_eq!(open.state, doubted);
+    hears(&mut open, payment(PaymentStatus::Awaiting));
+    assert_eq!(open.state, AttemptState::Open { link: link(), until: Mono(9_000), doubt: None });
+}
+
+#[test]
+fn paid_without_money_is_odd_and_puts_in_doubt() {
+    let mut open = attempt(AttemptState::Open { link: link(), until: Mono(9_000), doubt: None });
+    assert_eq!(hears(&mut open, payment(PaymentStatus::Paid)), Heard::Odd);
+    assert!(open.doubt().is_some());
+}
+
+#[test]
+fn money_that_is_said_to_have_gone_is_odd_and_stays() {
+    let mut paid = Attempt { paid_minor: 1_250, ..attempt(AttemptState::Paid { at: None, right: true }) };
+    for (paid_minor, heard) in [(1_249, Heard::Odd), (1_250, Heard::Believed)] {
+        assert_eq!(hears(&mut paid, Payment { paid_minor, ..payment(PaymentStatus::Failed) }), heard);
+        assert_eq!((paid.paid_minor, &paid.state), (1_250, &AttemptState::Paid { at: None, right: true }));
+    }
+}
+
+#[test]
+fn only_a_further_try_changes_why_the_last_one_failed() {
+    let mut open = attempt(AttemptState::Open { link: link(), until: Mono(9_000), doubt: None });
+    let no_funds = Some(TryFailure { reason: Reason::NoFunds, at: None });
+    hears(&mut open, Payment { last_failure: no_funds, ..payment(PaymentStatus::Awaiting) });
+    assert_eq!((open.tries, open.last_failure.unwrap().reason), (1, Reason::WrongPassword));
+    hears(&mut open, Payment { tries: 2, last_failure: no_funds, ..payment(PaymentStatus::Awaiting) });
+    assert_eq!((open.tries, open.last_failure.unwrap().reason), (2, Reason::NoFunds));
+}
+
+#[test]
+fn a_link_is_known_by_its_address_and_never_printed() {
+    assert_eq!(link().as_str(), "https://pay.example/c/1");
+    assert_eq!(format!("{:?}", link()), "Link(..)");
+    assert_eq!(Link::new("pay.example/c/1"), None);
+    assert_eq!(Link::new("https://pay.example/c/\"1"), None);
+    let long = format!("https://pay.example/{}", "x".repeat(Link::BYTES_MAX - 20));
+    assert_eq!(long.len(), Link::BYTES_MAX);
+    assert!(Link::new(&long).is_some() && Link::new(&format!("{long}x")).is_none());
+}
+
+#[test]
+fn the_ids_of_a_seed_are_always_the_same_and_all_different() {
+    let draw = |seed| {
+        let mut ids = Ids::new(seed);
+        [ids.draw(), ids.draw(), ids.draw()]
+    };
+    let (first, second) = (draw(0), draw(1));
+    assert_eq!(first.map(|id| format!("{id:032x}")), PINNED);
+    let all: std::collections::BTreeSet<_> = first.iter().chain(&second).collect();
+    assert_eq!(all.len(), 6);
+}
+
+/// Worked out by hand from the formula of `draw`.
+const PINNED: [&str; 3] =
+    ["0094f95246411a31aa283bec62c31c8c", "8066d1799b4d28ac3a6e38e9cc888515", "3226c4a92d7a6bca3dc5003ffca90214"];
+
+#[test]
+fn ids_are_read_as_they_are_written_and_shown_by_their_beginning() {
+    let id = SaleId(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
+    assert_eq!(id.to_string().parse(), Ok(id));
+    assert_eq!(format!("{id:?}"), "SaleId(01234567..)");
+    for bad in
+        ["", "0123456789abcdef0123456789abcde", "0123456789ABCDEF0123456789ABCDEF", "+123456789abcdef0123456789abcdef"]
+    {
+        assert!(bad.parse::<RefundId>().is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_currency_is_found_by_its_letters_and_by_its_number() {
+    for (code, number, exponent) in [("EUR", 978, 2), ("JPY", 392, 0), ("KWD", 414, 3), ("ALL", 8, 2)] {
+        let currency = Currency::from_number(number).unwrap();
+        assert_eq!((currency.code(), currency.number(), currency.exponent()), (code, number, exponent));
+        assert_eq!(Currency::from_code(code), Some(currency));
+        assert_eq!(format!("{currency:?}"), code);
+    }
+    assert_eq!((Currency::from_number(1), Currency::from_code("eur")), (None, None));
+}
+
+#[test]
+fn an_amount_has_at_most_twelve_digits() {
+    let currency = eur("1.00").currency();
+    assert_eq!(Amount::from_minor(Amount::MINOR_MAX, currency).unwrap().decimal(), "9999999999.99");
+    assert!(Amount::from_minor(Amount::MINOR_MAX + 1, currency).is_err());
+    assert_eq!(format!("{:?}", eur("1.00")), "1.00 EUR");
+}
+
+#[test]
+fn a_shop_that_says_nothing_has_the_usual_rules() {
+    let policy = Policy::with_defaults(eur("1.00").currency(), [till(7)].into());
+    assert_eq!((policy.ticket_life_secs, policy.doubt_hours_max, policy.session_secs), (43_200, 72, 1_800));
+}
+
+#[test]
+fn what_is_in_memory_is_not_fetched_and_what_is_not_is() {
+    let mut world = World::new();
+    world.open();
+    let ticket = Ticket { epoch: Some(1), number: 1 };
+    let asked = |number, ticket| Event::Till { till: till(number), what: TillEvent::AskedAgain { ticket } };
+    let ask = Ask {
+        ticket: Some(ticket),
+        amount: eur("12.50"),
+        kind: AskKind::Pay,
+        of: None,
+        patience_ms: 120_000,
+        hears_result: true,
+    };
+    world.handle(Event::Platform(PlatformEvent::Line { up: true }));
+    world.handle(Event::Till { till: till(7), what: TillEvent::Asked(ask) });
+    assert_eq!((world.shop.open_sales().count(), world.shop.visits()), (1, 4));
+
+    assert_eq!(world.shop.missing(&asked(7, Some(ticket))), []);
+    assert_eq!(world.shop.missing(&asked(8, Some(ticket))), [Missing::Ticket(till(8), ticket)]);
+    let other = Ticket { epoch: Some(1), number: 2 };
+    assert_eq!(world.shop.missing(&asked(7, Some(other))), [Missing::Ticket(till(7), other)]);
+    assert_eq!(world.shop.missing(&asked(7, None)), []);
+    let late = Event::Platform(PlatformEvent::RefundAnswered {
+        attempt: AttemptId(9),
+        refund: RefundId(1),
+        answer: Err(CallError::NotFound),
+    });
+    assert_eq!(world.shop.missing(&late), [Missing::Attempt(AttemptId(9))]);
+}
