@@ -1,8 +1,10 @@
 //! The order of things: what happens goes into the shop, its records are committed, only then its effects go out. Has no
 //! thread, clock or socket of its own, so that the daemon and the tests go round in the very same ring.
 
+use crate::shop::attempt::AttemptState;
 use crate::shop::effect::{Effect, Record, Step};
 use crate::shop::event::Event;
+use crate::shop::planted::{Mistake, planted};
 use crate::shop::policy::Policy;
 use crate::shop::sale::Sale;
 use crate::shop::time::{Stamp, Wall};
@@ -94,15 +96,30 @@ impl Ring {
                 self.shop.recall(what, sale);
             }
         }
-        let step = self.shop.handle(stamp, event);
+        let mut step = self.shop.handle(stamp, event);
+        if planted(Mistake::TillToldBeforeCommit) {
+            step.effects.extract_if(.., |effect| matches!(effect, Effect::Till { .. })).for_each(out);
+        }
         self.gather(step);
         Ok(())
     }
 
     /// First all records that wait, in one transaction dated `wall`; then the effects, in order.
     pub fn flush(&mut self, wall: Option<Wall>, out: &mut impl FnMut(Effect)) -> Result<(), Stopped> {
-        let (records, effects) = (mem::take(&mut self.records), mem::take(&mut self.effects));
-        self.store.commit(wall, &records)?;
+        let (mut records, mut effects) = (mem::take(&mut self.records), mem::take(&mut self.effects));
+        if planted(Mistake::EffectsBeforeRecords) {
+            mem::take(&mut effects).into_iter().for_each(&mut *out);
+        }
+        if planted(Mistake::IntentAfterSending) {
+            self.records.extend(records.extract_if(.., |record| is_intent(record)));
+        }
+        let committed = self.store.commit(wall, &records);
+        if !planted(Mistake::FailedCommitIgnored) {
+            committed?;
+        }
+        if planted(Mistake::EffectsForgotten) {
+            effects.truncate(1);
+        }
         effects.into_iter().for_each(out);
         Ok(())
     }
@@ -135,7 +152,13 @@ impl Ring {
         wall: Option<Wall>,
         out: &mut impl FnMut(Effect),
     ) -> Result<Option<Sale>, Stopped> {
+        if planted(Mistake::EndedSaleNotFetched) {
+            return Ok(None);
+        }
         let found = self.read(what)?;
+        if planted(Mistake::FetchedTooSoon) {
+            return Ok(found);
+        }
         if self.records.is_empty() || (found.is_none() && !self.records.iter().any(|record| names(record, what))) {
             return Ok(found);
         }
@@ -156,6 +179,13 @@ fn names(record: &Record, what: Missing) -> bool {
     match (record, what) {
         (Record::Ticket { till, ticket, .. }, Missing::Ticket(of, wanted)) => (*till, *ticket) == (of, wanted),
         (Record::Attempt { attempt, .. }, Missing::Attempt(wanted)) => attempt.id == wanted,
+        _ => false,
+    }
+}
+
+fn is_intent(record: &Record) -> bool {
+    match record {
+        Record::Attempt { attempt, .. } => matches!(attempt.state, AttemptState::Intent { .. }),
         _ => false,
     }
 }

@@ -18,7 +18,8 @@ mod calls;
 mod code;
 mod owed;
 mod phones;
-mod planted;
+#[doc(hidden)]
+pub mod planted;
 mod screens;
 mod settle;
 mod telling;

@@ -125,10 +125,10 @@ impl Climate {
             phones,
             batch_max: 1,
             cut_step: 40,
-            cut_commit: some(20, 60),
+            cut_commit: some(8, 25),
             reboot: 300,
             cut_again: some(100, 300),
-            disk_error: some(2, 12),
+            disk_error: some(1, 6),
             not_sent: some(10, 60),
             call_lost: some(10, 80),
             answer_lost: some(20, 120),
@@ -176,9 +176,9 @@ impl Climate {
             ..Policy::with_defaults(currency, tills)
         };
         self.batch_max = d.pick(&[1, 1, 4, 12]);
-        self.cut_step = d.pick(&[5, 20, 60, 120]);
+        self.cut_step = d.pick(&[2, 6, 15, 40]);
         self.reboot = d.pick(&[100, 300, 900]);
-        self.steps = d.pick(&[60, 200, 400]) + 20 * self.styles.len();
+        self.steps = d.pick(&[100, 300, 600]) + 60 * self.styles.len();
         self.money_after_all = d.chance(100);
         self.prove = d.chance(100);
         self

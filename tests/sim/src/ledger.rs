@@ -143,9 +143,8 @@ impl Ledger {
         match what {
             TillEvent::Asked(ask) => {
                 let asks = self.asks.entry((till, ask.ticket)).or_default();
-                if !asks.contains(&ask) {
-                    asks.push(ask);
-                }
+                asks.retain(|before| *before != ask);
+                asks.push(ask);
                 if ask.kind == AskKind::Pay
                     && let Some((sale, _)) = ask.ticket.and_then(|ticket| self.tickets.get(&(till, ticket)))
                     && ask.ticket.is_some_and(|ticket| ticket.epoch.is_some())

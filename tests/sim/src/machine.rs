@@ -50,6 +50,11 @@ impl Machine {
         self.booted.saturating_add(mono.0.saturating_sub(5_000))
     }
 
+    /// The true date.
+    pub fn date(&self, t: u64) -> i64 {
+        BEGIN_MS + t as i64
+    }
+
     /// The time as the program reads it.
     pub fn now(&self, t: u64) -> Now {
         let wall = self.skew_ms.map(|skew| BEGIN_MS + t as i64 + skew).filter(|wall| *wall >= self.floor);

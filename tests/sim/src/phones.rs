@@ -72,6 +72,11 @@ impl Phone {
         (self.screen, self.seen) = (Some(screen.clone()), false);
     }
 
+    /// Whether its owner has nothing to do now.
+    pub fn rests(&self) -> bool {
+        matches!(self.screen, Some(Screen::Waiting { .. } | Screen::InLine { .. } | Screen::Closing { .. }))
+    }
+
     /// What happens next at this phone. `other`: something another phone was shown.
     pub fn act(
         &mut self,

@@ -116,10 +116,10 @@ impl World {
         self.dice = Dice::new(chances);
         let crowd = self.tills.len() as u64;
         match self.dice.below(100) {
-            0..40 => self.deliver_some(),
-            40..68 => self.phone_acts(),
-            68..80 => self.till_acts(),
-            80..96 => {
+            0..34 if !self.line.is_empty() => self.deliver_some(),
+            0..70 => self.phone_acts(),
+            70..84 => self.till_acts(),
+            84..97 => {
                 // With many at the counter the same happens in less time.
                 let ms = match self.dice.below(100) {
                     0..70 => self.dice.below(3_000) / crowd.min(4),
@@ -139,21 +139,24 @@ impl World {
     fn weather(&mut self) {
         let climate = &self.climate;
         let d = &mut self.dice;
-        if d.chance(climate.clock * 20) {
+        let dateless = self.machine.now(self.t).wall.is_none();
+        // What is bad does not stay so for most of a run.
+        let mends = |bad: bool, often: u32| if bad { 300 } else { often * 20 };
+        if d.chance(mends(dateless, climate.clock)) {
             self.clock();
-        } else if d.chance(climate.wan * 20) {
+        } else if d.chance(mends(self.wan_down, climate.wan)) {
             self.flush();
             self.wan_down = !self.wan_down;
             self.tally.fault("line to the world down or up");
             let down = self.wan_down;
             self.story.note(self.t, || format!("the line to the world is {}", if down { "down" } else { "up" }));
-        } else if d.chance(climate.disk_low * 20) {
+        } else if d.chance(mends(self.disk_low, climate.disk_low)) {
             self.disk_low = !self.disk_low;
             self.tally.fault("disk almost full or not");
             let low = self.disk_low;
             self.happen(Event::NewSales(if low { Err(NoSales::DiskLow) } else { Ok(()) }));
-        } else if d.chance(climate.long_times * 10) {
-            let hours = d.pick(&[1, 1, 2, 13, 60, 80]);
+        } else if d.chance(climate.long_times * 4) {
+            let hours = d.pick(&[1, 1, 1, 2, 13, 80]);
             let ms = d.below(hours * 3_600_000);
             self.tally.fault("hours pass");
             self.pass(ms);
@@ -163,11 +166,15 @@ impl World {
     fn clock(&mut self) {
         self.flush();
         let hour = 3_600_000;
-        let skew = match self.dice.below(6) {
-            0 => None,
-            1 => Some(self.dice.below(72 * hour) as i64),
-            2 => Some(-(self.dice.below(72 * hour) as i64)),
-            3 => Some(-600_000_000_000),
+        let dateless = self.machine.now(self.t).wall.is_none();
+        let skew = match self.dice.below(8) {
+            // Somebody sets the clock; to what is believed, if a later date was believed once.
+            _ if dateless => Some(0.max(self.machine.floor - self.machine.date(self.t))),
+            0 | 1 => None,
+            2 => Some(self.dice.below(hour / 2) as i64),
+            3 => Some(self.dice.below(72 * hour) as i64),
+            4 | 5 => Some(-(self.dice.below(72 * hour) as i64)),
+            6 => Some(-600_000_000_000),
             _ => Some(0),
         };
         self.machine.skew_ms = skew;
@@ -186,7 +193,10 @@ impl World {
     }
 
     fn phone_acts(&mut self) {
-        let at = self.dice.at(self.phones.len());
+        let mut at = self.dice.at(self.phones.len());
+        if self.phones[at].rests() {
+            at = self.dice.at(self.phones.len());
+        }
         let other = self.dice.at(self.phones.len());
         let other = self.phones[other].facts.last().copied().filter(|_| other != at);
         let phone = &mut self.phones[at];
@@ -661,7 +671,7 @@ impl World {
         self.machine.skew_ms = Some(0);
         if self.machine.now(self.t).wall.is_none() {
             // A date of the future was believed once: nothing earlier is, until that day.
-            self.machine.skew_ms = Some(0_i64.max(self.machine.floor - 1_800_000_000_000 - self.t as i64));
+            self.machine.skew_ms = Some(0.max(self.machine.floor - self.machine.date(self.t)));
         }
         self.line.retain(|mail| mail.until.is_some());
         self.disk_low = false;
