@@ -156,9 +156,6 @@ impl Ring {
             return Ok(None);
         }
         let found = self.read(what)?;
-        if planted(Mistake::FetchedTooSoon) {
-            return Ok(found);
-        }
         if self.records.is_empty() || (found.is_none() && !self.records.iter().any(|record| names(record, what))) {
             return Ok(found);
         }

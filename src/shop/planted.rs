@@ -73,8 +73,6 @@ pub enum Mistake {
     FailedCommitIgnored,
     /// Law 9, in the ring: an ended sale is not fetched from disk.
     EndedSaleNotFetched,
-    /// Law 12, in the ring: what waits is not written before a sale is fetched that it is about.
-    FetchedTooSoon,
     /// Law 16, in the ring: only the first effect of a commit goes out.
     EffectsForgotten,
 }
@@ -94,7 +92,7 @@ pub const ALL: &[(u8, Mistake)] = &[
     (6, Mistake::FreshIdAfterTimeOut), (6, Mistake::IntentNotWritten), (6, Mistake::IntentAfterSending),
     (7, Mistake::RetryWhileOpen), (8, Mistake::LatePaymentApproves), (9, Mistake::TicketForgotten),
     (9, Mistake::EndedSaleNotFetched), (10, Mistake::UnknownMeansFailed), (11, Mistake::NotFoundCloses),
-    (12, Mistake::ResultLostAtStart), (12, Mistake::TakenNotRepeated), (12, Mistake::FetchedTooSoon),
+    (12, Mistake::ResultLostAtStart), (12, Mistake::TakenNotRepeated),
     (13, Mistake::SecondPhoneSeesLink), (13, Mistake::AnyPhoneConfirms), (13, Mistake::LinkAfterBoot),
     (14, Mistake::OtherAmountConfirmed), (14, Mistake::OtherAmountCreated), (14, Mistake::BegunTooLate),
     (15, Mistake::ApprovalNotWritten), (15, Mistake::EffectsBeforeRecords), (15, Mistake::FailedCommitIgnored),
@@ -149,7 +147,6 @@ mod tests {
         Mistake::TillToldBeforeCommit,
         Mistake::FailedCommitIgnored,
         Mistake::EndedSaleNotFetched,
-        Mistake::FetchedTooSoon,
         Mistake::EffectsForgotten,
     ];
 

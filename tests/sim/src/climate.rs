@@ -111,7 +111,8 @@ impl Climate {
         let many = d.chance(400);
         let tills: usize = if many { 2 + d.at(9) } else { 1 };
         let phones = if many { tills + d.at(tills + 3) } else { 1 + d.at(3) };
-        let styles = (0..tills).map(|_| d.pick(&[Style::Epochs, Style::Epochs, Style::Tickets, Style::Bare, Style::Deaf]));
+        let styles =
+            (0..tills).map(|_| d.pick(&[Style::Epochs, Style::Epochs, Style::Tickets, Style::Bare, Style::Deaf]));
         let styles: Vec<Style> = styles.collect();
         // One in three faults is off, one is rare, one is common: what hides behind another fault shows without it.
         let mut some = |rare: u32, common: u32| match d.below(3) {

@@ -297,7 +297,9 @@ impl Ledger {
             AttemptState::Intent { .. } | AttemptState::Open { .. } => {}
         }
         let heard = self.money.get(&id).copied().unwrap_or(0);
-        self.law(1, attempt.paid_minor <= heard, || format!("attempt {name:.8}: {} on disk, {heard} said", attempt.paid_minor));
+        self.law(1, attempt.paid_minor <= heard, || {
+            format!("attempt {name:.8}: {} on disk, {heard} said", attempt.paid_minor)
+        });
     }
 
     /// An effect goes out. Everything that it says must be on disk, and true.
@@ -336,7 +338,9 @@ impl Ledger {
                 double = Some(sale);
             }
         }
-        self.law(13, double.is_none(), || format!("sale {:.8} is on two phones", double.map_or_else(String::new, |s| hex(s.0))));
+        self.law(13, double.is_none(), || {
+            format!("sale {:.8} is on two phones", double.map_or_else(String::new, |s| hex(s.0)))
+        });
     }
 
     /// Time has come to `t`.
@@ -347,7 +351,9 @@ impl Ledger {
             if let Some(account) = self.accounts.get_mut(&sale) {
                 account.patience = None;
             }
-            self.law(17, false, || format!("sale {:.8}: the till's patience is over and it was told nothing", hex(sale.0)));
+            self.law(17, false, || {
+                format!("sale {:.8}: the till's patience is over and it was told nothing", hex(sale.0))
+            });
         }
     }
 
@@ -452,9 +458,10 @@ impl Ledger {
         self.law(14, finish.amount == disk.amount, || format!("told {}, asked {}", finish.amount, disk.amount));
         if told == Outcome::Approved {
             self.law(15, disk.winner().is_some(), || format!("told paid, on disk {}", disk.state.name()));
-            let truly = finish.attempt.and_then(|id| scene.platform.paper(id)).is_some_and(|paper| {
-                paper.amount == disk.amount && paper.paid_minor >= disk.amount.minor()
-            });
+            let truly = finish
+                .attempt
+                .and_then(|id| scene.platform.paper(id))
+                .is_some_and(|paper| paper.amount == disk.amount && paper.paid_minor >= disk.amount.minor());
             let heard = finish.attempt.is_some_and(|id| self.paid.get(&id) == Some(&disk.amount));
             self.law(1, truly && heard, || format!("told paid: truly paid {truly}, said by the platform {heard}"));
             self.law(1, disk.winner() == finish.attempt, || "told paid by another attempt than on disk".to_owned());
@@ -465,7 +472,9 @@ impl Ledger {
         self.law(15, disk.state.outcome() == Some(told), || format!("told {told:?}, on disk {}", disk.state.name()));
         if scene.single {
             let back = sum(disk.refunds.iter().filter(|r| !r.why.is_surplus()));
-            self.law(12, finish.given_back_minor == back, || format!("told {} back, it is {back}", finish.given_back_minor));
+            self.law(12, finish.given_back_minor == back, || {
+                format!("told {} back, it is {back}", finish.given_back_minor)
+            });
         }
         let account = self.account(scene, &disk);
         let first = *account.told.get_or_insert(told);
@@ -548,7 +557,8 @@ impl Ledger {
             return self.law(16, same, || format!("attempt {name:.8} is created again with another body"));
         }
         self.law(14, create.expires_in_secs >= 30, || format!("begun with {} s left", create.expires_in_secs));
-        let earlier: Vec<AttemptId> = disk.attempts.iter().map(|a| a.id).take_while(|id| *id != create.attempt).collect();
+        let earlier: Vec<AttemptId> =
+            disk.attempts.iter().map(|a| a.id).take_while(|id| *id != create.attempt).collect();
         for id in &earlier {
             let law = if self.silent.contains_key(id) && !self.over.contains(id) { 6 } else { 7 };
             let open = scene.platform.paper(*id).is_some_and(|paper| paper.is_open());
@@ -584,8 +594,11 @@ impl Ledger {
         self.refunds.insert(refund, (attempt, amount));
         let (Some(disk), Some(row)) = (disk, row) else { return };
         let paper = scene.platform.paper(attempt);
-        let refused =
-            |id: &RefundId| paper.is_some_and(|p| p.refunds.iter().any(|(r, _, s)| r == id && *s == tillgate::shop::event::RefundStatus::Refused));
+        let refused = |id: &RefundId| {
+            paper.is_some_and(|p| {
+                p.refunds.iter().any(|(r, _, s)| r == id && *s == tillgate::shop::event::RefundStatus::Refused)
+            })
+        };
         let others = self.refunds.iter().filter(|(id, (of, _))| *of == attempt && !refused(id));
         let (n, asked) = others.fold((0, 0), |(n, sum), (_, (_, amount))| (n + 1, sum + amount.minor()));
         let paid = paper.map_or(0, |paper| paper.paid_minor);
@@ -635,7 +648,11 @@ impl Ledger {
                 || paper.amount.currency() != sale.amount.currency();
             let law = if kept < due { 3 } else { 4 };
             self.law(law, kept == due || person, || {
-                format!("payment {name:.8}: {kept} kept, {due} due ({} paid, sale {})", paper.paid_minor, sale.state.name())
+                format!(
+                    "payment {name:.8}: {kept} kept, {due} due ({} paid, sale {})",
+                    paper.paid_minor,
+                    sale.state.name()
+                )
             });
         }
         let _ = store;
@@ -656,7 +673,9 @@ impl Ledger {
 /// The sale that a page holds for its phone alone.
 fn holding(page: &Screen) -> Option<SaleId> {
     match page {
-        Screen::Confirm { facts, .. } | Screen::Contacting { facts, .. } | Screen::Pay { facts, .. } => Some(facts.sale),
+        Screen::Confirm { facts, .. } | Screen::Contacting { facts, .. } | Screen::Pay { facts, .. } => {
+            Some(facts.sale)
+        }
         Screen::TooLate { .. }
         | Screen::Closing { .. }
         | Screen::Result(_)

@@ -183,9 +183,7 @@ impl Phone {
             }
             (9, ..) => one("phone leaves", PhoneEvent::Leaves),
             (10, ..) => one("phone logs out", PhoneEvent::LogsOut),
-            (11, ..) => {
-                one("phone comes back from another place", PhoneEvent::LoggedIn { place: self.place(d) })
-            }
+            (11, ..) => one("phone comes back from another place", PhoneEvent::LoggedIn { place: self.place(d) }),
             (12, ..) => {
                 // The little browser has lost everything but the memory of its owner.
                 self.session = name(d);

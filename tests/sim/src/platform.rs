@@ -133,14 +133,22 @@ impl Platform {
                 let id = create.attempt;
                 if self.cursed.contains(&id) {
                     odds("500 stored under an id, again", 1_000);
-                    return PlatformEvent::Answered { attempt: id, call: Call::Create, answer: Err(CallError::Unknown) };
+                    return PlatformEvent::Answered {
+                        attempt: id,
+                        call: Call::Create,
+                        answer: Err(CallError::Unknown),
+                    };
                 }
                 let fresh = !self.index.contains_key(&id) && !self.dead.contains_key(&id);
                 if fresh && odds("payment refused", climate.refuse) {
                     self.dead.insert(id, Refused::Payment(Reason::Declined));
                 } else if fresh && odds("500 stored, nothing done", climate.stored_500 / 2) {
                     self.cursed.insert(id);
-                    return PlatformEvent::Answered { attempt: id, call: Call::Create, answer: Err(CallError::Unknown) };
+                    return PlatformEvent::Answered {
+                        attempt: id,
+                        call: Call::Create,
+                        answer: Err(CallError::Unknown),
+                    };
                 } else if fresh {
                     self.create(create, t);
                     if odds("500 stored, done all the same", climate.stored_500 / 2) {
@@ -225,7 +233,8 @@ impl Platform {
         if let Some((_, minor, status)) = paper.refunds.iter().find(|(id, ..)| *id == refund) {
             return if *minor == amount.minor() { Ok(*status) } else { Err(CallError::Unknown) };
         }
-        let fits = amount.currency() == paper.amount.currency() && paper.back_minor() + amount.minor() <= paper.paid_minor;
+        let fits =
+            amount.currency() == paper.amount.currency() && paper.back_minor() + amount.minor() <= paper.paid_minor;
         let status = match (fits && !refuse, slow) {
             (false, _) => RefundStatus::Refused,
             (true, true) => RefundStatus::Accepted,

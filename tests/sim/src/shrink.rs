@@ -11,7 +11,8 @@ const TIME_MAX: Duration = Duration::from_secs(60);
 /// The fewest steps found with which this seed still breaks this law.
 pub fn shrink(seed: u64, law: u8, disk: &Disk) -> Vec<usize> {
     let began = Instant::now();
-    let fails = |kept: &[usize]| play(seed, Some(kept), disk, Story::Untold).broken.first().is_some_and(|b| b.law == law);
+    let fails =
+        |kept: &[usize]| play(seed, Some(kept), disk, Story::Untold).broken.first().is_some_and(|b| b.law == law);
     let steps = play(seed, Some(&[]), disk, Story::Untold).steps;
     let mut kept: Vec<usize> = (0..steps).collect();
     // What comes after the failure does not matter: the shortest beginning that fails.

@@ -57,7 +57,9 @@ impl Story {
             Effect::Show { session, screen } => format!("    -> phone {:.4}: {}", format!("{session}"), short(screen)),
             Effect::Forget { session } => format!("    -> phone {:.4}: forgotten", format!("{session}")),
             Effect::Platform(call) => format!("    -> platform: {}", short(call)),
-            Effect::Reach { session, reach, .. } => format!("    -> phone {:.4} reaches {reach:?}", format!("{session}")),
+            Effect::Reach { session, reach, .. } => {
+                format!("    -> phone {:.4} reaches {reach:?}", format!("{session}"))
+            }
             Effect::Totals { till, .. } => format!("    -> till {till}: sums"),
             Effect::Alarm(alarm) => format!("    -> ALARM {alarm:?}"),
         });
@@ -75,9 +77,19 @@ impl Story {
 fn short(what: &impl Debug) -> String {
     let mut text = format!("{what:?}");
     for (long, short) in [
-        ("SaleFacts ", ""), ("TillNumber", "till "), ("last_failure: None, ", ""), ("reason: None, ", ""),
-        ("TryFailure ", ""), ("Mono", ""), ("Payment ", ""), ("AttemptId", "attempt"), ("SaleId", "sale"),
-        ("RefundId", "refund"), ("SessionId", "phone"), ("kind: Pay, of: None, ", ""), ("Wall", ""),
+        ("SaleFacts ", ""),
+        ("TillNumber", "till "),
+        ("last_failure: None, ", ""),
+        ("reason: None, ", ""),
+        ("TryFailure ", ""),
+        ("Mono", ""),
+        ("Payment ", ""),
+        ("AttemptId", "attempt"),
+        ("SaleId", "sale"),
+        ("RefundId", "refund"),
+        ("SessionId", "phone"),
+        ("kind: Pay, of: None, ", ""),
+        ("Wall", ""),
     ] {
         text = text.replace(long, short);
     }

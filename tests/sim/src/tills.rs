@@ -75,7 +75,10 @@ impl Till {
             return self.odd(climate, d, tally);
         }
         let given_up = self.asked.is_some()
-            && self.past.last().is_some_and(|(ask, at)| t > at + ask.patience_ms + u64::from(ask.hears_result) * 20_000);
+            && self
+                .past
+                .last()
+                .is_some_and(|(ask, at)| t > at + ask.patience_ms + u64::from(ask.hears_result) * 20_000);
         if given_up {
             self.asked = None;
         }

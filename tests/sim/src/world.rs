@@ -470,8 +470,8 @@ impl World {
                     self.tally.fault("answer about a foreign id");
                 }
                 1 if payment.link.is_some() => {
-                    payment.amount = Amount::from_minor(payment.amount.minor() + 7, payment.amount.currency())
-                        .expect("an amount");
+                    payment.amount =
+                        Amount::from_minor(payment.amount.minor() + 7, payment.amount.currency()).expect("an amount");
                     self.tally.fault("answer about another amount");
                 }
                 _ if payment.link.is_some() => {
@@ -481,7 +481,9 @@ impl World {
                 }
                 _ => {}
             },
-            PlatformEvent::RefundAnswered { answer: answer @ Ok(RefundStatus::Done | RefundStatus::Accepted), .. } => {
+            PlatformEvent::RefundAnswered {
+                answer: answer @ Ok(RefundStatus::Done | RefundStatus::Accepted), ..
+            } => {
                 *answer = Err(CallError::Unknown);
                 self.tally.fault("answer that makes no sense");
             }
@@ -568,8 +570,7 @@ impl World {
             }
             if served_hold && !self.wan_down {
                 // The platform has held the question to the end: it answers what is true.
-                let answer =
-                    self.platform.serve(&call, t, self.calm, &self.climate, &mut self.dice, &mut self.tally);
+                let answer = self.platform.serve(&call, t, self.calm, &self.climate, &mut self.dice, &mut self.tally);
                 self.happen(Event::Platform(answer));
             } else {
                 self.tally.fault("no answer in time");
