@@ -399,7 +399,7 @@ impl Ledger {
             }
         }
         if !self.accounts.contains_key(&disk.id) {
-            self.begun_beside_untaken(till, disk);
+            self.begun_beside_untaken(scene, till, disk);
             let account = self.account(scene, disk);
             if let (Some(ask), true) = (ask, live(disk)) {
                 account.ask = Some(ask);
@@ -410,7 +410,7 @@ impl Ledger {
     }
 
     /// Law 9: what the phone at the till has just paid is not asked for twice, because its result got lost.
-    fn begun_beside_untaken(&mut self, till: TillNumber, new: &Sale) {
+    fn begun_beside_untaken(&mut self, scene: &Scene<'_>, till: TillNumber, new: &Sale) {
         let Some(before) = self.last.get(&till).and_then(|last| self.accounts.get(last).map(|a| (*last, a))) else {
             return;
         };
@@ -428,7 +428,15 @@ impl Ledger {
             _ => false,
         });
         let hears = account.ask.is_some_and(|ask| ask.hears_result);
-        self.law(9, !(same && untaken && shows && !others && hears), || {
+        // A sale in between, of which the till never heard, is its last one all the same.
+        let newest = || {
+            let sql = "SELECT id FROM sales WHERE till = ?1 ORDER BY no DESC LIMIT 1 OFFSET 1";
+            let mut before = scene.store.connection().prepare_cached(sql).expect("a statement");
+            let id = before.query_row([till.number()], |row| row.get::<_, [u8; 16]>(0)).ok();
+            id.map(u128::from_be_bytes) == Some(last.0)
+        };
+        let hears = hears && same && untaken && shows && !others && newest();
+        self.law(9, !hears, || {
             "the till asks again for what the phone there has just paid, and it is another sale".to_owned()
         });
     }
