@@ -15,7 +15,7 @@ use std::{fmt, mem};
 /// Why the ring cannot go on. The store is right in every case; the process must end, and starts again from the store.
 #[derive(Debug)]
 pub enum Stopped {
-    /// A commit failed: nothing of it went out.
+    /// A commit failed: none or all of it is on disk, and nothing of it went out.
     Commit(CommitError),
     /// An ended sale could not be read.
     LookUp(LookUpError),

@@ -4,7 +4,7 @@ use super::cells::ReadError;
 use super::journal::{Entry, FIRST, Hash, chain};
 use super::load::{self, Loaded};
 use super::row::{ATTEMPTS, REFUNDS, Row, SALES, SESSIONS, TICKETS, Table};
-use super::schema::{MIGRATIONS, OpenError, Synchronous, lock, open_writer};
+use super::schema::{MIGRATIONS, OpenError, Synchronous, lock, make_durable, open_writer};
 use super::verify::check_at_start;
 use crate::shop::effect::Record;
 use crate::shop::event::{Ticket, TillNumber};
@@ -16,7 +16,8 @@ use std::fmt;
 use std::fs::File;
 use std::path::Path;
 
-/// Why a batch is not on disk. Nothing of it is; the process must end (what is on disk is right).
+/// Why a batch is not on disk. Nothing of it is, or, where the disk failed at the very end, all of it may be: the process
+/// must end, and the next start reads which (what is on disk is right).
 #[derive(Debug)]
 pub enum CommitError {
     /// No room on the disk.
@@ -110,6 +111,7 @@ impl Store {
         let lock = lock(path)?;
         let conn = open_writer(path, MIGRATIONS, synchronous)?;
         let head = check_at_start(&conn, path)?;
+        make_durable(&conn, path)?;
         Ok(Store::over(conn, head, Some(lock)))
     }
 
@@ -119,7 +121,8 @@ impl Store {
     }
 
     /// Writes the records of any number of steps in one transaction: each row, and its copy in the journal, dated
-    /// `wall`. On return all of it is on disk; on error none of it. No records: nothing happens.
+    /// `wall`. On return all of it is on disk; on error see [`CommitError`]. No records: nothing
+    /// happens.
     ///
     /// A sale's till, amount and `asked_at` never change, nor an attempt's sale and number, nor a refund's payment
     /// and amount: a record that says otherwise is an error.
@@ -227,6 +230,13 @@ impl Store {
     /// The sale with this id.
     pub fn sale(&self, id: SaleId) -> Result<Option<Sale>, LookUpError> {
         Ok(load::sale(&self.conn, id)?)
+    }
+
+    /// Moves the log to the file after so many pages and cuts it to so many bytes, so that tests need few commits for it.
+    #[doc(hidden)]
+    pub fn keep_the_log_short(&self, pages: u32, bytes_max: u32) -> Result<(), rusqlite::Error> {
+        self.conn.pragma_update_and_check(None, "wal_autocheckpoint", pages, |_| Ok(()))?;
+        self.conn.pragma_update_and_check(None, "journal_size_limit", bytes_max, |_| Ok(()))
     }
 
     /// How many rows the journal has.

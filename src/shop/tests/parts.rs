@@ -1,12 +1,13 @@
 //! The small parts by themselves: what an attempt believes, ids, currencies, what is fetched, what is counted.
 
-use super::super::Missing;
 use super::super::attempt::{Attempt, AttemptState, Heard, Link, TryFailure};
+use super::super::effect::{Effect, PlatformCall};
 use super::super::event::*;
 use super::super::id::{AttemptId, Ids, RefundId, SaleId, SessionId};
 use super::super::money::{Amount, Currency};
 use super::super::policy::Policy;
 use super::super::time::{BootId, Mono, Now};
+use super::super::{LineState, Missing};
 use super::world::{World, eur, till};
 
 const NOW: Now = Now { boot: BootId(1), mono: Mono(1_000), wall: None };
@@ -180,4 +181,78 @@ fn what_is_in_memory_is_not_fetched_and_what_is_not_is() {
         answer: Err(CallError::NotFound),
     });
     assert_eq!(world.shop.missing(&late), [Missing::Attempt(AttemptId(9))]);
+}
+
+/// What of the platform's line is asked for since the last look: `probe`, `list`.
+fn asked(world: &mut World) -> Vec<&'static str> {
+    let word = |effect| match effect {
+        Effect::Platform(PlatformCall::Probe) => Some("probe"),
+        Effect::Platform(PlatformCall::List { .. }) => Some("list"),
+        _ => None,
+    };
+    std::mem::take(&mut world.left).into_iter().filter_map(word).collect()
+}
+
+fn says(world: &mut World, what: PlatformEvent) -> Vec<&'static str> {
+    world.handle(Event::Platform(what));
+    asked(world)
+}
+
+/// Time passes in silence.
+fn passes(world: &mut World, ms: u64) -> Vec<&'static str> {
+    world.to(world.now.mono.plus_ms(ms));
+    world.handle(Event::DeadlinePassed);
+    asked(world)
+}
+
+fn page(more: bool) -> PlatformEvent {
+    PlatformEvent::Listed { answer: Ok(Page { payments: Vec::new(), next: "1".into(), more }) }
+}
+
+#[test]
+fn the_line_is_up_for_a_minute_after_a_word_and_then_unknown() {
+    let mut world = World::new();
+    world.left.clear();
+    world.open();
+    assert_eq!(asked(&mut world), ["probe", "list"]);
+    assert_eq!(world.shop.platform_line(world.now.mono), (LineState::Unknown, None));
+    assert_eq!(says(&mut world, PlatformEvent::Line { up: true }), [""; 0]);
+    let heard = Some(world.now.mono);
+    for (after_ms, state) in [(0, LineState::Up), (60_000, LineState::Up), (60_001, LineState::Unknown)] {
+        assert_eq!(world.shop.platform_line(world.now.mono.plus_ms(after_ms)), (state, heard), "{after_ms}");
+    }
+    says(&mut world, PlatformEvent::Line { up: false });
+    assert_eq!(world.shop.platform_line(world.now.mono), (LineState::Down, None));
+}
+
+#[test]
+fn the_list_is_fetched_page_by_page_then_hourly_and_soon_again_where_it_could_not_be_had() {
+    let mut world = World::new();
+    world.open();
+    asked(&mut world);
+    assert_eq!(says(&mut world, page(true)), ["list"]);
+    assert_eq!(says(&mut world, page(false)), [""; 0]);
+    assert_eq!(passes(&mut world, 3_599_999), ["probe"]);
+    assert_eq!(passes(&mut world, 1), ["list"]);
+    assert_eq!(says(&mut world, PlatformEvent::Listed { answer: Err(CallError::NotSent) }), [""; 0]);
+    assert!(!passes(&mut world, 59_999).contains(&"list"));
+    assert!(passes(&mut world, 1).contains(&"list"));
+}
+
+#[test]
+fn a_till_that_asks_while_nothing_is_known_has_the_line_tried_at_once() {
+    let mut world = World::new();
+    world.open();
+    says(&mut world, PlatformEvent::Line { up: true });
+    says(&mut world, PlatformEvent::Listed { answer: Err(CallError::Unknown) });
+    let ask = Ask {
+        ticket: None,
+        amount: eur("12.50"),
+        kind: AskKind::Pay,
+        of: None,
+        patience_ms: 120_000,
+        hears_result: true,
+    };
+    world.handle(Event::Till { till: till(7), what: TillEvent::Asked(ask) });
+    assert_eq!(asked(&mut world), ["probe"]);
 }

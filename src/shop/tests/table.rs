@@ -356,3 +356,56 @@ fn money_for_a_let_go_attempt_that_was_closed_goes_back_and_the_next_phone_goes_
     // The next phone has confirmed: what is paid first wins.
     after(next, "b confirm; open; 1:paid", "ALARM LatePayment; cancel 2; finish Approved; b:result Approved");
 }
+
+#[test]
+fn limits_hold_to_the_millisecond() {
+    check("a at 7; ask 12.50 #1 ~60; +25s; a confirm", "create 1; confirmed; a:contacting 1");
+    let held = "a at 7; b at 7; ask 12.50 #1; a confirm; open";
+    after(held, "+85s; a letgo; closed", "offered; a:enter LetGo; b:confirm 12.50");
+    after(held, "+86s; a letgo; closed", "finish Lapsed; a:result Lapsed; b:waiting");
+    after(PAYING, "+85s; funds", "create 2; failed NoFunds 1 again; confirmed; a:contacting 2");
+}
+
+#[test]
+fn the_tills_abort_outranks_letting_go() {
+    let held = "a at 7; b at 7; ask 12.50 #1; a confirm; open";
+    after(held, "a letgo; abort; closed", "finish Cancelled(Till); a:result Cancelled(Till); b:waiting");
+}
+
+#[test]
+fn a_wrong_payment_is_said_once() {
+    after(PAYING, "wrong 1.00; wrong 1.00", "");
+    assert_eq!(alarms(&format!("{PAYING}; wrong 1.00; wrong 1.00; refund-refused")), 2);
+}
+
+#[test]
+fn what_is_in_doubt_for_days_needs_a_person_and_a_late_answer_still_settles_it() {
+    let doubted = "a at 7; ask 12.50 #1; a confirm; unknown; abort; +3s; take";
+    after(doubted, "+4319m; unknown", "");
+    after(doubted, "+4320m; unknown", "ALARM DoubtTooLong");
+    after(doubted, "+4320m; unknown; unknown", "");
+    after(doubted, "+4320m; unclosed; +60m", "");
+    after(doubted, "+4320m; unclosed; +1440m", "cancel 1");
+    after(doubted, "+4320m; unknown; tombstone", "");
+    after(doubted, "+60m; reboot; +4320m; unknown", "ALARM DoubtTooLong");
+    after(doubted, "no-clock; +4320m; unknown", "ALARM DoubtTooLong");
+    assert_eq!(left_open(&format!("{doubted}; +4320m; unknown; tombstone")), 0);
+}
+
+#[test]
+fn when_the_line_comes_back_everything_is_asked_at_once() {
+    let doubted = "a at 7; ask 12.50 #1; a confirm; unknown; abort; +3s; take; +60m; unknown; unknown; line-down";
+    after(doubted, "line-up", "cancel 1");
+    after(doubted, "+1s", "");
+}
+
+#[test]
+fn a_refund_without_an_answer_is_asked_for_again_under_its_id_and_one_accepted_is_looked_at() {
+    let begun = format!("{PAYING}; abort; +3s; take; paid");
+    after(&begun, "refund-unknown; +1s", "refund 1 12.50");
+    after(&begun, "refund-unknown; +1s; refund-unknown; +1s", "");
+    after(&begun, "refund-unknown; +1s; refund-unknown; +2s", "refund 1 12.50");
+    after(&begun, "refund-taken", "query-refund 1");
+    after(&begun, "refund-taken; refund-taken; +1s", "query-refund 1");
+    after(&begun, "refund-taken; refunded; +1s", "");
+}

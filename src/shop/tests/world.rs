@@ -334,6 +334,10 @@ impl World {
                 call = Call::Create;
                 Err(CallError::Unknown)
             }
+            "unclosed" => {
+                call = Call::Cancel;
+                Err(CallError::Unknown)
+            }
             "notfound" => Err(CallError::NotFound),
             "down" => {
                 call = Call::Create;
@@ -422,10 +426,15 @@ impl World {
             "refund-by-policy" => self.policy.unheard_refund_after_secs = Some(60),
             "restart" => self.restart(self.now.boot),
             "reboot" => self.restart(BootId(self.now.boot.0 + 1)),
-            "refunded" | "refund-refused" => {
+            "refunded" | "refund-refused" | "refund-taken" | "refund-unknown" => {
                 let (attempt, refund) = *self.refunds.last().unwrap();
-                let status = if words[0] == "refunded" { RefundStatus::Done } else { RefundStatus::Refused };
-                self.platform(PlatformEvent::RefundAnswered { attempt, refund, answer: Ok(status) });
+                let answer = match words[0] {
+                    "refunded" => Ok(RefundStatus::Done),
+                    "refund-taken" => Ok(RefundStatus::Accepted),
+                    "refund-refused" => Ok(RefundStatus::Refused),
+                    _ => Err(CallError::Unknown),
+                };
+                self.platform(PlatformEvent::RefundAnswered { attempt, refund, answer });
             }
             word if word.starts_with('+') => {
                 let number: u64 = word[1..word.len() - 1].parse().unwrap();

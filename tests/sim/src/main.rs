@@ -11,8 +11,8 @@ use clap::Parser;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tillgate_sim::ledger::Broken;
 use tillgate_sim::machine::Disk;
@@ -83,12 +83,18 @@ fn main() -> ExitCode {
     println!("seeds from {first} on, {threads} threads, {}", disk_words(&args));
     let began = Instant::now();
     std::thread::scope(|scope| {
+        // Nothing is sent: that the last worker has dropped its end says that all is played.
+        let (working, done) = mpsc::channel();
         for thread in 0..threads {
             let disk = disk(&args, thread);
-            let shared = &shared;
-            scope.spawn(move || work(shared, first, count, &disk));
+            let (shared, working) = (&shared, working.clone());
+            scope.spawn(move || {
+                let _working: mpsc::Sender<()> = working;
+                work(shared, first, count, &disk);
+            });
         }
-        watch(&shared, began, args.seconds, count);
+        drop(working);
+        watch(&shared, began, args.seconds, &done);
     });
     let tally = shared.tally.into_inner().unwrap();
     let mut failures = shared.failures.into_inner().unwrap();
@@ -145,17 +151,13 @@ fn work(shared: &Shared, first: u64, count: u64, disk: &Disk) {
 }
 
 /// Says a few times a minute how far it is, and ends it in time.
-fn watch(shared: &Shared, began: Instant, seconds: Option<u64>, count: u64) {
+fn watch(shared: &Shared, began: Instant, seconds: Option<u64>, done: &mpsc::Receiver<()>) {
     let every = if std::io::stderr().is_terminal() { 5 } else { 15 };
     let mut said = 0;
-    loop {
-        std::thread::sleep(Duration::from_millis(50));
+    while done.recv_timeout(Duration::from_millis(50)) == Err(mpsc::RecvTimeoutError::Timeout) {
         let elapsed = began.elapsed().as_secs();
         if seconds.is_some_and(|seconds| elapsed >= seconds) {
             shared.stop.store(true, Ordering::Relaxed);
-        }
-        if shared.stop.load(Ordering::Relaxed) || shared.next.load(Ordering::Relaxed) >= count {
-            return;
         }
         if elapsed >= said + every {
             said = elapsed;

@@ -260,6 +260,7 @@ impl World {
             self.tally.commits += 1;
             self.waiting = 2;
             self.dispatch(early, usize::MAX);
+            self.waiting = 1;
         }
     }
 
