@@ -181,8 +181,6 @@ fn names(record: &Record, what: Missing) -> bool {
 }
 
 fn is_intent(record: &Record) -> bool {
-    match record {
-        Record::Attempt { attempt, .. } => matches!(attempt.state, AttemptState::Intent { .. }),
-        _ => false,
-    }
+    let Record::Attempt { attempt, .. } = record else { return false };
+    matches!(attempt.state, AttemptState::Intent { .. })
 }
