@@ -117,10 +117,7 @@ impl Ledger {
             Event::Till { till, what } => self.heard_till(*till, *what, t),
             Event::Phone { session, what } => match what {
                 PhoneEvent::Confirms { sale, amount } => {
-                    let shown = (*sale, *session, amount.minor());
-                    if self.shown_ever.contains(&shown) {
-                        self.confirmed.insert(shown);
-                    }
+                    self.confirmed.insert((*sale, *session, amount.minor()));
                 }
                 PhoneEvent::Stands { at: Some(at) } => drop(self.stands.insert((*session, *at))),
                 PhoneEvent::Stands { at: None }
@@ -577,11 +574,10 @@ impl Ledger {
         let retry = earlier.last().is_some_and(|id| {
             self.failed.contains(id) && self.creates.get(id).is_some_and(|before| before.session == create.session)
         });
-        if !retry && !self.confirmed.contains(&wanted) {
-            let other = self.shown_ever.contains(&wanted);
-            let law = if other { 14 } else { 13 };
-            self.law(law, false, || format!("attempt {name:.8} begins and nobody confirmed that on that phone"));
-        }
+        let (shown, confirmed) = (self.shown_ever.contains(&wanted), self.confirmed.contains(&wanted));
+        self.law(if shown { 14 } else { 13 }, retry || (shown && confirmed), || {
+            format!("attempt {name:.8} begins and nobody confirmed that on that phone")
+        });
         self.creates.insert(create.attempt, create.clone());
         self.account(scene, &disk).creates.push(create.attempt);
     }

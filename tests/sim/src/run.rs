@@ -3,6 +3,7 @@
 use crate::dice::mix;
 use crate::ledger::{Broken, hex};
 use crate::machine::Disk;
+use crate::platform::Paper;
 use crate::story::Story;
 use crate::tally::Tally;
 use crate::world::World;
@@ -10,7 +11,7 @@ use tillgate::shop::attempt::Refund;
 use tillgate::shop::effect::{Outcome, Screen, TillAnswer};
 use tillgate::shop::event::{PhoneEvent, TillEvent};
 use tillgate::shop::id::SaleId;
-use tillgate::shop::sale::Sale;
+use tillgate::shop::sale::{Sale, Telling};
 
 /// Once the faults have ended everything is at rest within this time: the platform's list is fetched hourly.
 pub const REST_MS: u64 = 2 * 3_600_000;
@@ -139,6 +140,7 @@ impl World {
             };
             *self.tally.sales.entry(kind).or_default() += 1;
         }
+        self.people_know(&sales);
         self.tills_agree(&sales);
         self.phones_agree(&sales);
         if self.climate.prove
@@ -151,6 +153,24 @@ impl World {
                 }
                 Err(error) => self.ledger.law(15, false, || format!("the journal is not the books: {error}")),
             }
+        }
+    }
+
+    /// Whatever waits for a person was said to people: the journal has an alarm about it.
+    fn people_know(&mut self, sales: &[Sale]) {
+        let mut matters = Vec::new();
+        for sale in sales {
+            let unheard = matches!(sale.state.telling(), Some(Telling::Unheard { .. })) && sale.winner().is_some();
+            matters.extend(unheard.then_some(sale.id.0));
+            matters.extend(sale.attempts.iter().filter(|a| a.needs_person.is_some()).map(|a| a.id.0));
+            matters.extend(sale.refunds.iter().filter(|r| r.needs_person.is_some()).map(|r| r.id.0));
+        }
+        for id in matters {
+            let Some(ring) = &self.ring else { return };
+            let sql = "SELECT count(*) FROM journal WHERE kind = 'alarm' AND id = ?1";
+            let mut alarms = ring.store().connection().prepare_cached(sql).expect("a statement");
+            let alarms: u64 = alarms.query_row([hex(id)], |row| row.get(0)).expect("the store can be read");
+            self.ledger.law(17, alarms > 0, || format!("{:.8} needs a person, and nobody was told", hex(id)));
         }
     }
 
@@ -193,7 +213,11 @@ impl World {
                     | Screen::Pay { facts, .. }
                     | Screen::Closing { facts },
                 ) => sales.iter().any(|sale| sale.id == facts.sale),
-                Some(Screen::Result(_)) => {
+                Some(Screen::Result(receipt)) => {
+                    let (sale, back) = (receipt.facts.sale, receipt.given_back_done_minor);
+                    let mine = |p: &&Paper| p.create.session == session && p.create.sale == sale;
+                    let truly: u64 = self.platform.papers.iter().filter(mine).map(Paper::done_minor).sum();
+                    self.ledger.law(17, back == truly, || format!("a phone shows {back} given back, it is {truly}"));
                     self.portal(at, PhoneEvent::Finishes);
                     matches!(self.ledger.page(session), Some(Screen::Result(_)))
                 }
