@@ -210,10 +210,11 @@ impl Shop {
 
     /// What must be fetched from disk, and given to [`Shop::recall`], before this event is handled.
     pub fn missing(&self, event: &Event) -> Vec<Missing> {
+        // An older sale of the same ticket may be in memory, too: only the store knows which one the ticket means now.
         let ticket = |till: &TillNumber, ticket: &Option<Ticket>| {
-            let known = |t: &Ticket| self.sales.values().any(|l| l.sale.till == *till && l.sale.ticket == Some(*t));
-            ticket.filter(|t| !known(t)).map(|t| Missing::Ticket(*till, t)).into_iter().collect()
+            ticket.filter(|t| self.newest_of_ticket(*till, *t).is_none()).map(|t| Missing::Ticket(*till, t))
         };
+        let ticket = |till, of| ticket(till, of).into_iter().collect();
         let attempts = |ids: &mut dyn Iterator<Item = AttemptId>| {
             ids.filter(|id| self.sale_of_attempt(*id).is_none()).map(Missing::Attempt).collect()
         };

@@ -65,6 +65,8 @@ pub struct Ledger {
     accounts: BTreeMap<SaleId, Account>,
     asks: BTreeMap<(TillNumber, Option<Ticket>), Vec<Ask>>,
     tickets: BTreeMap<(TillNumber, Ticket), (SaleId, u64)>,
+    /// Since when each ticket is in use.
+    since: BTreeMap<(TillNumber, Ticket), u64>,
     last: BTreeMap<TillNumber, SaleId>,
     creates: BTreeMap<AttemptId, Create>,
     refunds: BTreeMap<RefundId, (AttemptId, Amount)>,
@@ -149,7 +151,13 @@ impl Ledger {
                 {
                     self.owe(*sale);
                 }
-                let _ = t;
+                if let Some(ticket) = ask.ticket {
+                    let life_ms = self.policy.as_ref().map_or(0, |p| p.ticket_life_secs * 1_000);
+                    let since = self.since.entry((till, ticket)).or_insert(t);
+                    if t > *since + life_ms {
+                        *since = t;
+                    }
+                }
             }
             TillEvent::AskedAgain { ticket: Some(ticket) } if ticket.epoch.is_some() => {
                 if let Some((sale, _)) = self.tickets.get(&(till, ticket)) {
@@ -387,12 +395,13 @@ impl Ledger {
         let ask = asks.iter().rev().find(|ask| ask.amount == disk.amount && ask.kind == AskKind::Pay).copied();
         self.law(9, ask.is_some(), || format!("{} was accepted and never asked under that ticket", disk.amount));
         if let Some(ticket) = ticket {
-            let (first, at) = *self.tickets.entry((till, ticket)).or_insert((disk.id, scene.t));
+            let since = self.since.get(&(till, ticket)).copied().unwrap_or(scene.t);
+            let (first, at) = *self.tickets.entry((till, ticket)).or_insert((disk.id, since));
             let life_ms = self.policy.as_ref().map_or(0, |p| p.ticket_life_secs * 1_000);
             let alive = ticket.epoch.is_some() || (!self.dates_jumped && scene.t < at + life_ms);
             self.law(9, !alive || first == disk.id, || format!("ticket {} means two sales", ticket.number));
             if first != disk.id {
-                self.tickets.insert((till, ticket), (disk.id, scene.t));
+                self.tickets.insert((till, ticket), (disk.id, since));
             }
         }
         if !self.accounts.contains_key(&disk.id) {
