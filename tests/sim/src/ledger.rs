@@ -406,10 +406,13 @@ impl Ledger {
         }
         if !self.accounts.contains_key(&disk.id) {
             self.begun_beside_untaken(scene, till, disk);
+            // Without tickets it cannot be said which of several like requests was taken.
+            let alike = asks.iter().filter(|ask| ask.amount == disk.amount);
+            let patience_ms = alike.map(|ask| ask.patience_ms).max().unwrap_or(0);
             let account = self.account(scene, disk);
             if let (Some(ask), true) = (ask, live(disk)) {
                 account.ask = Some(ask);
-                account.patience = ask.hears_result.then_some(scene.t + ask.patience_ms);
+                account.patience = ask.hears_result.then_some(scene.t + patience_ms);
             }
         }
         self.last.insert(till, disk.id);
