@@ -91,12 +91,20 @@ impl Gateway {
         clock: Clock,
         outs: Outs,
     ) -> Result<Self, Stopped> {
-        let disk = Disk { reserve: Reserve::beside(path), store: path.to_owned(), low: false };
-        if let Err(error) = disk.reserve.hold() {
+        let mut disk = Disk { reserve: Reserve::beside(path), store: path.to_owned(), low: false };
+        if disk.is_low() {
+            // Now, not when a till asks: what opening the shop brings may need the room.
+            disk.turn(true);
+        } else if let Err(error) = disk.reserve.hold() {
             tracing::warn!(%error, "no reserve file beside the store: little disk left");
         }
         let ring = Ring::open(&clock.stamp(), policy, loaded, store, &mut |effect| dispatch(&outs, &disk, effect))?;
-        Ok(Gateway { ring, clock, outs, disk, done: Vec::new(), watchdog: None })
+        let low = disk.low;
+        let mut gateway = Gateway { ring, clock, outs, disk, done: Vec::new(), watchdog: None };
+        if low {
+            gateway.step(Event::NewSales(Err(NoSales::DiskLow)))?;
+        }
+        Ok(gateway)
     }
 
     /// From now on the service manager hears of this loop each time it has gone round, at least this often.
@@ -168,18 +176,11 @@ impl Gateway {
         if !matches!(event, Event::Till { what: TillEvent::Asked(_) | TillEvent::AskedStatus, .. }) {
             return Ok(());
         }
-        let low = disk_free_bytes(&self.disk.store).is_ok_and(|free| free < DISK_LOW_BYTES);
+        let low = self.disk.is_low();
         if low == self.disk.low {
             return Ok(());
         }
-        self.disk.low = low;
-        let reserve = if low { self.disk.reserve.give_up() } else { self.disk.reserve.hold() };
-        if low {
-            tracing::error!("less than {} MiB of disk left: new sales are refused; make room", DISK_LOW_BYTES >> 20);
-        }
-        if let Err(error) = reserve {
-            tracing::warn!(%error, "the reserve file beside the store could not be changed");
-        }
+        self.disk.turn(low);
         self.step(Event::NewSales(if low { Err(NoSales::DiskLow) } else { Ok(()) }))
     }
 
@@ -191,6 +192,24 @@ impl Gateway {
             let _ = done.send(()); // Nobody waits any more: the page will show the present anyway.
         }
         Ok(())
+    }
+}
+
+impl Disk {
+    fn is_low(&self) -> bool {
+        disk_free_bytes(&self.store).is_ok_and(|free| free < DISK_LOW_BYTES)
+    }
+
+    /// The room has become little, or enough: the reserve goes, or comes back.
+    fn turn(&mut self, low: bool) {
+        self.low = low;
+        let reserve = if low { self.reserve.give_up() } else { self.reserve.hold() };
+        if low {
+            tracing::error!("less than {} MiB of disk left: new sales are refused; make room", DISK_LOW_BYTES >> 20);
+        }
+        if let Err(error) = reserve {
+            tracing::warn!(%error, "the reserve file beside the store could not be changed");
+        }
     }
 }
 

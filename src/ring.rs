@@ -1,8 +1,10 @@
 //! The order of things: what happens goes into the shop, its records are committed, only then its effects go out. Has no
 //! thread, clock or socket of its own, so that the daemon and the tests go round in the very same ring.
 
+use crate::shop::attempt::AttemptState;
 use crate::shop::effect::{Effect, Record, Step};
 use crate::shop::event::Event;
+use crate::shop::planted::{Mistake, planted};
 use crate::shop::policy::Policy;
 use crate::shop::sale::Sale;
 use crate::shop::time::{Stamp, Wall};
@@ -67,11 +69,24 @@ impl Ring {
         store: Store,
         out: &mut impl FnMut(Effect),
     ) -> Result<Ring, Stopped> {
+        let mut ring = Ring::unflushed(stamp, policy, loaded, store);
+        ring.flush(stamp.now.wall, out)?;
+        Ok(ring)
+    }
+
+    /// As [`Ring::open`], before its commit, for tests whose store must outlive a commit that fails.
+    #[doc(hidden)]
+    pub fn unflushed(stamp: &Stamp, policy: Policy, loaded: Loaded, store: Store) -> Ring {
         let (shop, step) = Shop::open(stamp, policy, loaded);
         let mut ring = Ring { shop, store, records: Vec::new(), effects: Vec::new() };
         ring.gather(step);
-        ring.flush(stamp.now.wall, out)?;
-        Ok(ring)
+        ring
+    }
+
+    /// The store alone; shop and all that waits are gone, as after a power cut. For tests.
+    #[doc(hidden)]
+    pub fn into_store(self) -> Store {
+        self.store
     }
 
     /// Takes one event in. What comes of it waits for [`Ring::flush`], except that what waits already may have to go first.
@@ -81,15 +96,30 @@ impl Ring {
                 self.shop.recall(what, sale);
             }
         }
-        let step = self.shop.handle(stamp, event);
+        let mut step = self.shop.handle(stamp, event);
+        if planted(Mistake::TillToldBeforeCommit) {
+            step.effects.extract_if(.., |effect| matches!(effect, Effect::Till { .. })).for_each(out);
+        }
         self.gather(step);
         Ok(())
     }
 
     /// First all records that wait, in one transaction dated `wall`; then the effects, in order.
     pub fn flush(&mut self, wall: Option<Wall>, out: &mut impl FnMut(Effect)) -> Result<(), Stopped> {
-        let (records, effects) = (mem::take(&mut self.records), mem::take(&mut self.effects));
-        self.store.commit(wall, &records)?;
+        let (mut records, mut effects) = (mem::take(&mut self.records), mem::take(&mut self.effects));
+        if planted(Mistake::EffectsBeforeRecords) {
+            mem::take(&mut effects).into_iter().for_each(&mut *out);
+        }
+        if planted(Mistake::IntentAfterSending) {
+            self.records.extend(records.extract_if(.., |record| is_intent(record)));
+        }
+        let committed = self.store.commit(wall, &records);
+        if !planted(Mistake::FailedCommitIgnored) {
+            committed?;
+        }
+        if planted(Mistake::EffectsForgotten) {
+            effects.truncate(1);
+        }
         effects.into_iter().for_each(out);
         Ok(())
     }
@@ -104,6 +134,12 @@ impl Ring {
         &self.store
     }
 
+    /// The store, for faults. For tests.
+    #[doc(hidden)]
+    pub fn store_mut(&mut self) -> &mut Store {
+        &mut self.store
+    }
+
     fn gather(&mut self, step: Step) {
         self.records.extend(step.records);
         self.effects.extend(step.effects);
@@ -116,6 +152,9 @@ impl Ring {
         wall: Option<Wall>,
         out: &mut impl FnMut(Effect),
     ) -> Result<Option<Sale>, Stopped> {
+        if planted(Mistake::EndedSaleNotFetched) {
+            return Ok(None);
+        }
         let found = self.read(what)?;
         if self.records.is_empty() || (found.is_none() && !self.records.iter().any(|record| names(record, what))) {
             return Ok(found);
@@ -139,4 +178,9 @@ fn names(record: &Record, what: Missing) -> bool {
         (Record::Attempt { attempt, .. }, Missing::Attempt(wanted)) => attempt.id == wanted,
         _ => false,
     }
+}
+
+fn is_intent(record: &Record) -> bool {
+    let Record::Attempt { attempt, .. } = record else { return false };
+    matches!(attempt.state, AttemptState::Intent { .. })
 }

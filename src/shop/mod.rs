@@ -18,7 +18,8 @@ mod calls;
 mod code;
 mod owed;
 mod phones;
-mod planted;
+#[doc(hidden)]
+pub mod planted;
 mod screens;
 mod settle;
 mod telling;
@@ -200,6 +201,8 @@ impl Shop {
             Event::Till { till, what } => self.till(till, what, &mut turn),
             Event::Phone { session, what } => self.phone(session, what, &mut turn),
             Event::Platform(what) => self.platform(what, &mut turn),
+            // Room on the disk does not mend a damaged store.
+            Event::NewSales(Ok(()) | Err(NoSales::DiskLow)) if self.no_sales == Some(NoSales::StoreDamaged) => {}
             Event::NewSales(allowed) => self.no_sales = allowed.err(),
             Event::DeadlinePassed => self.pass(&mut turn),
         }
@@ -210,10 +213,11 @@ impl Shop {
 
     /// What must be fetched from disk, and given to [`Shop::recall`], before this event is handled.
     pub fn missing(&self, event: &Event) -> Vec<Missing> {
+        // An older sale of the same ticket may be in memory, too: only the store knows which one the ticket means now.
         let ticket = |till: &TillNumber, ticket: &Option<Ticket>| {
-            let known = |t: &Ticket| self.sales.values().any(|l| l.sale.till == *till && l.sale.ticket == Some(*t));
-            ticket.filter(|t| !known(t)).map(|t| Missing::Ticket(*till, t)).into_iter().collect()
+            ticket.filter(|t| self.newest_of_ticket(*till, *t).is_none()).map(|t| Missing::Ticket(*till, t))
         };
+        let ticket = |till, of| ticket(till, of).into_iter().collect();
         let attempts = |ids: &mut dyn Iterator<Item = AttemptId>| {
             ids.filter(|id| self.sale_of_attempt(*id).is_none()).map(Missing::Attempt).collect()
         };

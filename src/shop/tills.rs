@@ -178,10 +178,16 @@ impl Shop {
         turn.tills.insert(till);
     }
 
+    /// The till's sale under way or its last one, if it has this ticket: no other with the ticket can be newer.
+    pub(super) fn newest_of_ticket(&self, till: TillNumber, ticket: Ticket) -> Option<SaleId> {
+        let entry = self.tills.get(&till)?;
+        let has = |id: &SaleId| self.sales.get(id).is_some_and(|live| live.sale.ticket == Some(ticket));
+        entry.current.into_iter().chain(entry.last).find(has)
+    }
+
     /// The sale under a ticket, if the ticket still means it.
     fn sale_of_ticket(&self, till: TillNumber, ticket: Ticket, turn: &Turn) -> Option<SaleId> {
-        let live = self.sales.values().find(|l| l.sale.till == till && l.sale.ticket == Some(ticket));
-        let found = live.map(|l| l.sale.id).or_else(|| self.recalled.get(&(till, ticket)).copied())?;
+        let found = self.newest_of_ticket(till, ticket).or_else(|| self.recalled.get(&(till, ticket)).copied())?;
         let sale = &self.sales.get(&found)?.sale;
         let age_ms = match (sale.asked_at, turn.now.wall) {
             (Some(asked), Some(now)) => now.0.saturating_sub(asked.0),

@@ -5,7 +5,7 @@ use super::load::{load, sale, sale_of_attempt, sale_of_ticket};
 use super::row::{ATTEMPTS, REFUNDS, Row, SALES, SESSIONS, TICKETS, Table};
 use super::schema::{APPLICATION_ID, MIGRATIONS, Synchronous, settle, version_of};
 use super::verify::{check_at_start, verify_all};
-use super::writer::Store;
+use super::writer::{Head, Store};
 use crate::shop::attempt::{
     Attempt, AttemptState, ClosedWhy, Link, NeedsPerson, NeedsPersonWhy, Refund, RefundState, RefundWhy, TryFailure,
 };
@@ -32,7 +32,7 @@ thread_local! {
     static LOOSE: RefCell<Store> = RefCell::new(written(&loose(MIGRATIONS[0])));
     static BYTES: Vec<u8> = {
         let mut store = written(MIGRATIONS[0]);
-        let conn = store.conn();
+        let conn = &mut store.conn;
         conn.execute_batch("VACUUM").unwrap();
         conn.serialize("main").unwrap().to_vec()
     };
@@ -60,14 +60,14 @@ fn written(schema: &str) -> Store {
     conn.execute_batch(schema).unwrap();
     conn.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
     conn.pragma_update(None, "user_version", 1).unwrap();
-    let mut store = Store::over(conn).unwrap();
+    let mut store = Store::over(conn, Head::EMPTY, None, None);
     for sale in sales() {
         let open = !matches!(sale.state, SaleState::Declined { .. } | SaleState::Lapsed { .. });
         store.commit(Some(Wall(1_800_000_000_000)), &records(&sale, open)).unwrap();
     }
     store.commit(None, &[Record::Session(visit()), Record::Cursor("c-1".to_owned())]).unwrap();
     for wanted in sales() {
-        assert_eq!(sale(store.conn(), wanted.id).unwrap(), Some(wanted), "the store is whole before a change");
+        assert_eq!(sale(&store.conn, wanted.id).unwrap(), Some(wanted), "the store is whole before a change");
     }
     store
 }
@@ -75,8 +75,8 @@ fn written(schema: &str) -> Store {
 /// Changes single cells, then reads all.
 pub fn cells(data: &[u8]) {
     LOOSE.with(|store| {
-        let mut store = store.borrow_mut();
-        let conn: &Connection = store.conn();
+        let store = store.borrow_mut();
+        let conn: &Connection = &store.conn;
         let run = |sql: &str| conn.prepare_cached(sql).and_then(|mut s| s.execute([])).map(drop).unwrap();
         let Some((how, changes)) = data.split_first() else { return };
         run("SAVEPOINT fuzz");

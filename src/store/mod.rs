@@ -14,6 +14,7 @@ mod journal;
 mod load;
 mod row;
 mod schema;
+mod trial;
 mod verify;
 mod wal;
 mod whole;

@@ -186,6 +186,17 @@ pub(super) fn open_writer(path: &Path, migrations: &[&str], synchronous: Synchro
     Ok(conn)
 }
 
+/// A store in memory with the whole schema and the settings of a real one, a journal file's aside.
+pub(super) fn open_memory() -> Result<Connection, OpenError> {
+    let path = Path::new(":memory:");
+    let fail = |error| OpenError::of_sqlite(path, error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_MEMORY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut conn = Connection::open_with_flags(path, flags).map_err(fail)?;
+    settle(&conn, 0, Synchronous::Full).map_err(fail)?;
+    migrate(&mut conn, path, 0, MIGRATIONS)?;
+    Ok(conn)
+}
+
 /// Opens the file for reading only, beside a writer or alone.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
     let fail = |error| OpenError::of_sqlite(path, error);
@@ -258,6 +269,8 @@ pub(super) fn settle(conn: &Connection, version: i64, synchronous: Synchronous) 
     }
     conn.pragma_update_and_check(None, "wal_autocheckpoint", WAL_PAGES, |_| Ok(()))?;
     conn.pragma_update_and_check(None, "journal_size_limit", WAL_BYTES_MAX, |_| Ok(()))?;
+    // A plan does not depend on the values bound: else SQLite prepares a kept statement again for each sale it reads.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.pragma_update(None, "foreign_keys", true)?;
     conn.pragma_update(None, "trusted_schema", false)?;
     conn.pragma_update(None, "cell_size_check", true)?;

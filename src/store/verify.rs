@@ -5,7 +5,7 @@ use super::journal::{Hash, chain, hex, row_body, row_id};
 use super::load::load;
 use super::row::{ATTEMPTS, REFUNDS, SALES, TICKETS, Table};
 use super::schema::{OpenError, open_reader};
-use super::wal::is_torn;
+use super::wal::check_log;
 use super::whole::{Look, defect};
 use super::writer::Head;
 use crate::shop::sale::Sale;
@@ -96,7 +96,7 @@ impl From<rusqlite::Error> for VerifyError {
 ///
 /// What it cannot see: a tail cut off the journal together with all that it says about rows; `Verified::head` is for that.
 pub fn verify(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Verified, VerifyError> {
-    is_torn(path).map_err(|error| match error {
+    check_log(path).map_err(|error| match error {
         OpenError::Damaged { what, .. } => VerifyError::Damaged(what),
         OpenError::InUse(_)
         | OpenError::Newer { .. }

@@ -21,22 +21,20 @@ const LOOKS_MAX: u32 = 5;
 /// How a log ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Tail {
-    /// With its last commit.
+    /// With its last commit, and perhaps parts of one that never came about: a power cut.
     Whole,
-    /// With parts of a commit that never came about: a power cut.
-    Torn,
     /// Before its last commit.
     Damaged(String),
 }
 
-/// Reads the log of the store at `path`: whether a power cut tore it. Damage is an error, for whoever opens the store.
-pub(super) fn is_torn(path: &Path) -> Result<bool, OpenError> {
+/// Reads the log of the store at `path`; damage is an error, for whoever opens the store.
+pub(super) fn check_log(path: &Path) -> Result<(), OpenError> {
     let log = beside(path, "-wal");
     match tail(&log, &beside(path, "-shm")) {
         Ok(Tail::Damaged(what)) => {
             Err(OpenError::Damaged { path: path.to_owned(), what: format!("in its log {}, {what}", log.display()) })
         }
-        Ok(tail) => Ok(tail == Tail::Torn),
+        Ok(Tail::Whole) => Ok(()),
         Err(source) => Err(OpenError::Unusable { path: log, source }),
     }
 }
@@ -129,25 +127,23 @@ fn tail_of(log: &mut impl Read, header: &[u8], known: Option<Index>) -> io::Resu
         log.read_to_end(&mut more)?;
         let blank = header.iter().chain(&more).all(|byte| *byte == 0);
         // A power cut tears them where the log begins anew; then all of it has moved to the file.
-        return Ok(match gone(known) {
-            whole if blank => whole,
-            Tail::Damaged(_) => Tail::Damaged("its first 32 bytes are damaged".to_owned()),
-            Tail::Whole | Tail::Torn => Tail::Torn,
-        });
+        let found = gone(known);
+        let lacks = !blank && found != Tail::Whole;
+        return Ok(if lacks { Tail::Damaged("its first 32 bytes are damaged".to_owned()) } else { found });
     }
     let page_bytes = usize::try_from(word(8)).unwrap_or(usize::MAX).min(65_536);
     let mut frame = vec![0; FRAME_HEADER_BYTES.saturating_add(page_bytes)];
-    let (mut fitting, mut broken): (u64, bool) = (0, false);
-    while !broken && read_whole(log, &mut frame)? {
+    let mut fitting: u64 = 0;
+    while read_whole(log, &mut frame)? {
         let (head, page) = frame.split_at(FRAME_HEADER_BYTES);
-        // Behind the last one stand those of earlier runs of the log.
-        if head.get(8..16) != header.get(16..24) {
-            break;
-        }
         sum.add(head.get(..8).unwrap_or_default(), big_endian);
         sum.add(page, big_endian);
-        broken = head.get(16..) != Some([sum.0.to_be_bytes(), sum.1.to_be_bytes()].concat().as_slice());
-        fitting = fitting.saturating_add(u64::from(!broken));
+        // Behind the last one stand those of earlier runs of the log.
+        let ours = head.get(8..16) == header.get(16..24);
+        if !ours || head.get(16..) != Some([sum.0.to_be_bytes(), sum.1.to_be_bytes()].concat().as_slice()) {
+            break;
+        }
+        fitting = fitting.saturating_add(1);
     }
     let known = known.filter(|index| header.get(16..24) == Some(&index.salts));
     Ok(match known.filter(|index| index.misses(fitting)) {
@@ -155,7 +151,6 @@ fn tail_of(log: &mut impl Read, header: &[u8], known: Option<Index>) -> io::Resu
             let next = fitting.saturating_add(1);
             Tail::Damaged(format!("frame {next} is missing or damaged, of {frames} that were written"))
         }
-        None if broken => Tail::Torn,
         None => Tail::Whole,
     })
 }

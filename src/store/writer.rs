@@ -7,7 +7,7 @@ use super::load::{self, Loaded};
 use super::row::{ATTEMPTS, REFUNDS, Row, SALES, SESSIONS, TICKETS, Table};
 use super::schema::{MIGRATIONS, OpenError, Synchronous, lock, make_durable, open_writer, refuse_remains};
 use super::verify::check_at_start;
-use super::wal::is_torn;
+use super::wal::check_log;
 use super::whole::{Look, WholeCheck, defect};
 use crate::shop::effect::Record;
 use crate::shop::event::{Ticket, TillNumber};
@@ -77,17 +77,17 @@ impl From<ReadError> for LookUpError {
 
 /// The shop's rows and journal, open for writing. One in the world for each file.
 pub struct Store {
-    conn: Connection,
+    pub(super) conn: Connection,
     /// The newest journal row.
-    head: Head,
+    pub(super) head: Head,
     /// The upsert of each table, in the order in which rows may refer to one another.
     upserts: [(&'static Table, String); 5],
     /// Whether nothing is known that the next start should look for.
     sound: Arc<AtomicBool>,
     /// What is still to be read after an unclean end.
     unread: Option<WholeCheck>,
-    /// Held until the connection above is gone.
-    lock: File,
+    /// Held until the connection above is gone. A store without a file has none.
+    lock: Option<File>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -122,7 +122,7 @@ impl Store {
         let unusable = |source| OpenError::Unusable { path: path.to_owned(), source };
         let in_order = ending::was_in_order(&lock).map_err(unusable)?;
         refuse_remains(path, in_order)?;
-        let torn = is_torn(path)?;
+        check_log(path)?;
         ending::begin(&lock).map_err(unusable)?;
         let conn = open_writer(path, MIGRATIONS, synchronous)?;
         let head = check_at_start(&conn, path)?;
@@ -136,25 +136,12 @@ impl Store {
             }
         }
         make_durable(&conn, path)?;
-        if torn {
-            // What a power cut left in the log would look like damage behind the next commits.
-            let _ = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-        }
+        Ok(Store::over(conn, head, Some(lock), unread))
+    }
+
+    pub(super) fn over(conn: Connection, head: Head, lock: Option<File>, unread: Option<WholeCheck>) -> Store {
         let sound = unread.as_ref().map_or_else(|| Arc::new(AtomicBool::new(true)), WholeCheck::sound);
-        Ok(Store { conn, head, upserts: upserts(), sound, unread, lock })
-    }
-
-    /// A store over an empty one in memory.
-    #[cfg(feature = "fuzzing")]
-    pub(super) fn over(conn: Connection) -> std::io::Result<Store> {
-        let (sound, lock) = (Arc::new(AtomicBool::new(false)), File::open("/dev/null")?);
-        Ok(Store { conn, head: Head::EMPTY, upserts: upserts(), sound, unread: None, lock })
-    }
-
-    /// Its connection.
-    #[cfg(feature = "fuzzing")]
-    pub(super) fn conn(&mut self) -> &mut Connection {
-        &mut self.conn
+        Store { conn, head, upserts: upserts(), sound, unread, lock }
     }
 
     /// Writes the records of any number of steps in one transaction: each row, and its copy in the journal, dated
@@ -299,8 +286,8 @@ impl Drop for Store {
         // So that the file alone is nearly the whole store. The log stays, and a start would do without this.
         let _ = self.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
         // Whoever ends here ends in order. A process that is killed never comes here, nor one that panics.
-        if self.sound.load(Ordering::Relaxed) {
-            let _ = ending::in_order(&self.lock); // Else the next start looks closer.
+        if let Some(lock) = self.lock.as_ref().filter(|_| self.sound.load(Ordering::Relaxed)) {
+            let _ = ending::in_order(lock); // Else the next start looks closer.
         }
     }
 }

@@ -197,8 +197,10 @@ fn every_law_holds_in_every_state_of_every_small_world() {
 
 #[cfg(feature = "planted-mistakes")]
 mod teeth {
-    use super::super::super::planted::Mistake::{self, *};
-    use super::super::super::planted::tests::ALL;
+    use super::super::super::planted::{
+        ALL,
+        Mistake::{self, *},
+    };
     use super::*;
 
     fn calm() -> World {
@@ -269,7 +271,7 @@ mod teeth {
     #[test]
     fn planted_mistakes_are_found_in_small_worlds() {
         let mut missed = Vec::new();
-        for mistake in ALL {
+        for (_, mistake) in ALL {
             let name = format!("{mistake:?}");
             let Some((_, world)) = FOUND.iter().find(|(of, _)| of == mistake) else {
                 println!("{name:<22} not looked for here");

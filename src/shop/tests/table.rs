@@ -275,6 +275,8 @@ fn new_sales_are_refused_at_once_when_they_could_not_be_paid() {
     check("line-doubt; ask 12.50 #1; abort; line-up", "");
     check("no-clock; ask 12.50 #1", "refuse ClockNotSet");
     check("disk-low; ask 12.50 #1", "refuse NoSales(DiskLow)");
+    check("disk-low; disk-well; ask 12.50 #1", "accept; waitingforphone");
+    check("store-damaged; disk-low; disk-well; ask 12.50 #1", "refuse NoSales(StoreDamaged)");
     check("ask 0.00 #1", "refuse TooLittle { min_minor: 1 }");
     check("ask 1000.01 #1", "refuse TooMuch { max_minor: 100000 }");
     check("status", "status Ok(())");

@@ -423,6 +423,8 @@ impl World {
             "line-up" => self.platform(PlatformEvent::Line { up: true }),
             "no-clock" => self.now.wall = None,
             "disk-low" => self.handle(Event::NewSales(Err(NoSales::DiskLow))),
+            "disk-well" => self.handle(Event::NewSales(Ok(()))),
+            "store-damaged" => self.handle(Event::NewSales(Err(NoSales::StoreDamaged))),
             "refund-by-policy" => self.policy.unheard_refund_after_secs = Some(60),
             "restart" => self.restart(self.now.boot),
             "reboot" => self.restart(BootId(self.now.boot.0 + 1)),
