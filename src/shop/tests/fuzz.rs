@@ -1,7 +1,6 @@
 //! The shop under events made of bytes: random runs whose dice are the bytes, and events as no adapter would send them.
 
 use super::super::attempt::{Link, Refused, TryFailure};
-use super::super::effect::*;
 use super::super::event::*;
 use super::super::id::{AttemptId, RefundId, SaleId, SessionId};
 use super::super::money::{Amount, Currency};
