@@ -115,6 +115,7 @@ impl Steps {
             amount: Amount::from_minor(1_250, Currency::from_code("EUR").unwrap()).unwrap(),
             code: Code::from_bits(id.0),
             asked_at: at,
+            ticket_at: at,
             ended_at: at,
             boot: BootId(7),
             ends: Mono(120_000),

@@ -27,6 +27,8 @@ pub struct Sale {
     pub code: Code,
     /// When it was asked for, if the clock was trusted.
     pub asked_at: Option<Wall>,
+    /// When its ticket was given to it: with the request, or later where another request is answered with this sale.
+    pub ticket_at: Option<Wall>,
     /// When it ended, if the clock was trusted.
     pub ended_at: Option<Wall>,
     /// The boot that the instants here belong to.

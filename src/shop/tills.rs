@@ -157,6 +157,7 @@ impl Shop {
             amount: ask.amount,
             code: Code::from_bits(turn.ids.draw()),
             asked_at: turn.now.wall,
+            ticket_at: turn.now.wall,
             ended_at: None,
             boot: turn.now.boot,
             ends: turn.now.mono.plus_ms(ask.patience_ms.saturating_sub(self.policy.margin_ms)),
@@ -189,7 +190,7 @@ impl Shop {
     fn sale_of_ticket(&self, till: TillNumber, ticket: Ticket, turn: &Turn) -> Option<SaleId> {
         let found = self.newest_of_ticket(till, ticket).or_else(|| self.recalled.get(&(till, ticket)).copied())?;
         let sale = &self.sales.get(&found)?.sale;
-        let age_ms = match (sale.asked_at, turn.now.wall) {
+        let age_ms = match (sale.ticket_at, turn.now.wall) {
             (Some(asked), Some(now)) => now.0.saturating_sub(asked.0),
             (None, _) | (_, None) => 0,
         };
@@ -215,7 +216,8 @@ impl Shop {
     fn answer_with(&mut self, till: TillNumber, sale: SaleId, ask: &Ask, turn: &mut Turn) {
         if let Some(live) = self.sales.get_mut(&sale) {
             if live.sale.ticket != ask.ticket && ask.ticket.is_some() {
-                live.sale.ticket = ask.ticket; // The result is told under the ticket that was asked for last.
+                // The result is told under the ticket that was asked for last, whose life begins now.
+                (live.sale.ticket, live.sale.ticket_at) = (ask.ticket, turn.now.wall);
             }
             live.progress_told = None;
             turn.effect(accepted(&live.sale, ask.ticket));

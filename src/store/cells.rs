@@ -176,6 +176,7 @@ impl Cells<'_> {
             amount: self.amount()?,
             code: Code::parse(&code).ok_or(ReadError::Column("code"))?,
             asked_at: self.wall("asked_at")?,
+            ticket_at: self.wall("ticket_at")?,
             ended_at: self.wall("ended_at")?,
             boot: BootId(self.id("boot")?),
             ends: self.mono("ends")?,

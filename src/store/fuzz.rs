@@ -316,6 +316,7 @@ fn sales() -> Vec<Sale> {
             amount,
             code: Code::from_bits(u128::from(n)),
             asked_at: wall,
+            ticket_at: wall,
             ended_at: state.outcome().and(wall),
             boot: BootId(id(90)),
             ends: Mono(120_000),

@@ -41,6 +41,7 @@ pub(super) const SALES: Table = Table {
         "currency",
         "code",
         "asked_at",
+        "ticket_at",
         "ended_at",
         "boot",
         "ends",
@@ -219,6 +220,7 @@ impl Row {
         row.put_word("currency", sale.amount.currency().code());
         row.put("code", sale.code.to_string());
         row.put_wall("asked_at", sale.asked_at);
+        row.put_wall("ticket_at", sale.ticket_at);
         row.put_wall("ended_at", sale.ended_at);
         row.put_id("boot", sale.boot.0);
         row.put_bits("ends", sale.ends.0);

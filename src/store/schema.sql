@@ -12,6 +12,7 @@ CREATE TABLE sales (
     currency     TEXT NOT NULL CHECK (length(currency) = 3),
     code         TEXT NOT NULL CHECK (length(code) = 2),
     asked_at     INTEGER,
+    ticket_at    INTEGER,
     ended_at     INTEGER,
     boot         BLOB NOT NULL CHECK (length(boot) = 16),
     ends         INTEGER NOT NULL,

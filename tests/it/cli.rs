@@ -291,6 +291,7 @@ fn store_with_a_sale(path: &Path) -> Store {
         amount: Amount::from_minor(1_250, Currency::from_code("EUR").unwrap()).unwrap(),
         code: Code::from_bits(1),
         asked_at,
+        ticket_at: asked_at,
         ended_at: asked_at,
         boot: BootId(1),
         ends: Mono(1),

@@ -60,6 +60,7 @@ fn sale(id: u128, at: TillNumber, state: SaleState) -> Sale {
         amount: eur(1_250),
         code: Code::from_bits(id),
         asked_at: WALL,
+        ticket_at: WALL,
         ended_at: None,
         boot: BootId(u128::MAX - 5),
         ends: Mono(120_000),

@@ -189,6 +189,7 @@ fn waiting(id: SaleId, till: TillNumber, ticket: Ticket, amount: Amount) -> Sale
         amount,
         code: Code::from_bits(id.0),
         asked_at: WALL,
+        ticket_at: WALL,
         ended_at: None,
         boot: BootId(77),
         ends: Mono(120_000),
