@@ -138,14 +138,31 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Makes this process the only writer until the file is dropped. The lock file stays: deleting one is a race.
-pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
+/// The only writer's lock. The lock file stays: deleting one is a race.
+pub(super) struct Lock(File);
+
+impl Lock {
+    /// The lock file.
+    pub(super) fn file(&self) -> &File {
+        &self.0
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // A child of this process that has not begun its own program yet still has the file open, and with it the lock.
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
+/// Makes this process the only writer until the lock is dropped.
+pub(super) fn lock(path: &Path) -> Result<Lock, OpenError> {
     let unusable = |source| OpenError::Unusable { path: path.to_owned(), source };
     let mut options = OpenOptions::new();
     let file = options.create(true).truncate(false).read(true).write(true).mode(0o600).open(beside(path, "-lock"));
     let file = file.map_err(unusable)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::InUse(path.to_owned())),
         Err(error) => Err(unusable(error.into())),
     }

@@ -5,7 +5,7 @@ use super::ending;
 use super::journal::{Entry, FIRST, Hash, chain};
 use super::load::{self, Loaded};
 use super::row::{ATTEMPTS, REFUNDS, Row, SALES, SESSIONS, TICKETS, Table};
-use super::schema::{MIGRATIONS, OpenError, Synchronous, lock, make_durable, open_writer, refuse_remains};
+use super::schema::{Lock, MIGRATIONS, OpenError, Synchronous, lock, make_durable, open_writer, refuse_remains};
 use super::verify::check_at_start;
 use super::wal::check_log;
 use super::whole::{Look, WholeCheck, defect};
@@ -16,7 +16,6 @@ use crate::shop::sale::Sale;
 use crate::shop::time::Wall;
 use rusqlite::{CachedStatement, Connection, ErrorCode, params, params_from_iter};
 use std::fmt;
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -87,7 +86,7 @@ pub struct Store {
     /// What is still to be read after an unclean end.
     unread: Option<WholeCheck>,
     /// Held until the connection above is gone. A store without a file has none.
-    lock: Option<File>,
+    lock: Option<Lock>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -120,10 +119,10 @@ impl Store {
     pub fn open_synchronous(path: &Path, synchronous: Synchronous) -> Result<Store, OpenError> {
         let lock = lock(path)?;
         let unusable = |source| OpenError::Unusable { path: path.to_owned(), source };
-        let in_order = ending::was_in_order(&lock).map_err(unusable)?;
+        let in_order = ending::was_in_order(lock.file()).map_err(unusable)?;
         refuse_remains(path, in_order)?;
         check_log(path)?;
-        ending::begin(&lock).map_err(unusable)?;
+        ending::begin(lock.file()).map_err(unusable)?;
         let conn = open_writer(path, MIGRATIONS, synchronous)?;
         let head = check_at_start(&conn, path)?;
         let mut unread = None;
@@ -139,7 +138,7 @@ impl Store {
         Ok(Store::over(conn, head, Some(lock), unread))
     }
 
-    pub(super) fn over(conn: Connection, head: Head, lock: Option<File>, unread: Option<WholeCheck>) -> Store {
+    pub(super) fn over(conn: Connection, head: Head, lock: Option<Lock>, unread: Option<WholeCheck>) -> Store {
         let sound = unread.as_ref().map_or_else(|| Arc::new(AtomicBool::new(true)), WholeCheck::sound);
         Store { conn, head, upserts: upserts(), sound, unread, lock }
     }
@@ -287,7 +286,7 @@ impl Drop for Store {
         let _ = self.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
         // Whoever ends here ends in order. A process that is killed never comes here, nor one that panics.
         if let Some(lock) = self.lock.as_ref().filter(|_| self.sound.load(Ordering::Relaxed)) {
-            let _ = ending::in_order(lock); // Else the next start looks closer.
+            let _ = ending::in_order(lock.file()); // Else the next start looks closer.
         }
     }
 }

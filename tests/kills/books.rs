@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use tillgate::sandbox::{BookLine, books};
 use tillgate::shop::effect::Outcome;
-use tillgate::shop::event::TillNumber;
+use tillgate::shop::event::{Ticket, TillNumber};
 use tillgate::shop::sale::Telling;
 use tillgate::store::{Books, Filter, SaleLine, verify};
 
@@ -16,11 +16,14 @@ pub(crate) struct Three {
     pub(crate) sales: Vec<SaleLine>,
     pub(crate) payments: Vec<BookLine>,
     pub(crate) tills: BTreeMap<TillNumber, TillBook>,
+    /// Which sale each ticket means. Several may mean one: a request that was answered with the result of the one before.
+    tickets: BTreeMap<(TillNumber, Ticket), String>,
 }
 
 impl Three {
     pub(crate) fn read(town: &Town, tills: BTreeMap<TillNumber, TillBook>) -> Three {
-        Three { sales: sales(&town.stage.shop_books()), payments: books(&town.platform_books()).unwrap(), tills }
+        let shop = town.stage.shop_books();
+        Three { sales: sales(&shop), payments: books(&town.platform_books()).unwrap(), tills, tickets: tickets(&shop) }
     }
 
     /// Everything that does not agree, one line each.
@@ -42,7 +45,8 @@ impl Three {
         bad.extend(of_sale.values().map(|payments| format!("paid for no sale of the shop: {payments:?}")));
         for (till, book) in &self.tills {
             for (ticket, asked) in book {
-                let sale = self.sales.iter().find(|sale| sale.till == *till && sale.ticket == Some(*ticket));
+                let id = self.tickets.get(&(*till, *ticket));
+                let sale = self.sales.iter().find(|sale| Some(sale.id.to_string()) == id.cloned());
                 let began = !asked.words.iter().any(|word| !matches!(word, Word::Receipt(..)));
                 if sale.is_some() != began || asked.words.is_empty() {
                     bad.push(format!("till {till} was told otherwise of {ticket:?} {asked:?}: {sale:?}"));
@@ -54,16 +58,20 @@ impl Three {
 
     /// What the sale's till asked and was told, against what the shop has.
     fn told(&self, sale: &SaleLine) -> Vec<String> {
-        let asked = sale.ticket.and_then(|ticket| self.tills[&sale.till].get(&ticket));
-        let Some(asked) = asked else { return vec!["no till asked for it".to_owned()] };
+        let id = sale.id.to_string();
+        let tickets = self.tickets.iter().filter(|((till, _), of)| *till == sale.till && **of == id);
+        let asked: Vec<_> = tickets.filter_map(|((till, ticket), _)| self.tills[till].get(ticket)).collect();
         let mut bad = Vec::new();
-        if asked.minor != sale.amount.minor() {
+        if asked.is_empty() {
+            bad.push("no till asked for it".to_owned());
+        }
+        for asked in asked.iter().filter(|asked| asked.minor != sale.amount.minor()) {
             bad.push(format!("the till asked for {}", asked.minor));
         }
         if sale.telling() != Some(Telling::Taken) {
             bad.push("the till has not taken the result".to_owned());
         }
-        for word in &asked.words {
+        for word in asked.iter().flat_map(|asked| &asked.words) {
             let Word::Receipt(headline, amount) = word else { continue };
             let fits = match sale.outcome() {
                 Some(Outcome::Approved) => headline == "PAID",
@@ -78,6 +86,16 @@ impl Three {
         }
         bad
     }
+}
+
+fn tickets(shop_books: &Path) -> BTreeMap<(TillNumber, Ticket), String> {
+    let conn = Connection::open_with_flags(shop_books, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let mut all = conn.prepare("SELECT till, epoch, ticket, lower(hex(sale)) FROM tickets").unwrap();
+    let one = |row: &rusqlite::Row<'_>| {
+        let ticket = Ticket { epoch: u32::try_from(row.get::<_, i64>(1)?).ok(), number: row.get(2)? };
+        Ok(((TillNumber::new(row.get(0)?).unwrap(), ticket), row.get(3)?))
+    };
+    all.query_map([], one).unwrap().map(Result::unwrap).collect()
 }
 
 /// A sale's money by both books.
