@@ -64,6 +64,8 @@ const RESIDENT_MIB_MAX: f64 = 96.0;
 const FILES_MIN: u64 = 14_000;
 /// Visits that one address may have.
 const VISITS_OF_ONE: u64 = 32;
+/// Connections to the platform, which come and go.
+const FILES_COME_AND_GO: u64 = 4;
 /// Steps from which on a single attack's p99 is judged, too.
 const STEPS_MIN: usize = 800;
 /// What each of the wild lines carries: 115,200 baud.
@@ -308,7 +310,8 @@ fn report(attacks: &[Attack], attacked: &[(u64, f64)], results: &[Sold], watch: 
 /// Whether all that the attackers took is given back.
 fn settle(daemon: &Daemon, at_rest: &Watched) -> bool {
     let begun = Instant::now();
-    let more = |now: &Watched| now.files > at_rest.files - u64::from(STANDING) || now.threads > at_rest.threads;
+    let files = at_rest.files - u64::from(STANDING) + FILES_COME_AND_GO;
+    let more = |now: &Watched| now.files > files || now.threads > at_rest.threads;
     let mut now = Watched::now(daemon, 0);
     while more(&now) && begun.elapsed() < Duration::from_secs(40) {
         thread::sleep(Duration::from_millis(200));
