@@ -125,11 +125,8 @@ async fn customer(phone: &mut Visitor, home: &str, till: &Receiver<Shown>, steps
 
     at_checkout(phone, "poor", PASSWORD).await?;
     till_shows(till, |shown| failed(shown, true))?;
-    phone.open(home).await?;
-    phone.until(STEP, may_pay).await?;
-    if go_to_checkout(phone).await? == first {
-        return Err("after a failed attempt there should be a new link".into());
-    }
+    let second = tokio::time::timeout(Duration::from_secs(STEP), new_checkout(phone, home, &first)).await;
+    second.map_err(|_| "after a failed attempt there should be a new link")??;
     steps.done("no money on the account: told to both; a new attempt by itself, a new link");
 
     at_checkout(phone, "anna", PASSWORD).await?;
@@ -146,6 +143,20 @@ async fn go_to_checkout(phone: &mut Visitor) -> Result<String, Failed> {
     let way = phone.link("/checkout").ok_or("the page has no way to the checkout")?;
     phone.follow(&way).await?;
     Ok(phone.at.to_string())
+}
+
+/// Goes to the checkout until it is another one: the till may hear of a failed attempt a moment before the page shows it.
+async fn new_checkout(phone: &mut Visitor, home: &str, old: &str) -> Result<(), Failed> {
+    loop {
+        phone.open(home).await?;
+        if may_pay(phone) {
+            let there = go_to_checkout(phone).await?;
+            if there != old && !there.starts_with(home) {
+                return Ok(());
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 async fn at_checkout(phone: &mut Visitor, account: &str, password: &str) -> Result<(), Failed> {
