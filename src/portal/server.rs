@@ -40,15 +40,22 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Accepts connections until `stop` changes. Held clones of `stop` say that connections are still open.
 pub(super) async fn accept(listener: TcpListener, site: Arc<Site>, door: Arc<Door>, mut stop: watch::Receiver<bool>) {
     let router = router(site.clone());
+    let mut failing = false;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stop.changed() => break,
         };
         let (stream, peer) = match accepted {
-            Ok((stream, peer)) => (stream, peer.ip().to_canonical()),
+            Ok((stream, peer)) => {
+                failing = false;
+                (stream, peer.ip().to_canonical())
+            }
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
+                // Said once, however long it lasts.
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(%error, "cannot accept connections");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }

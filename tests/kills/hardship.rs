@@ -292,15 +292,15 @@ fn a_daemon_without_files_left_keeps_its_tills_and_recovers() {
     // From many addresses, since one alone may not have so many.
     let crowd: Vec<_> = (2..60).map(|n| connect_from([127, 0, 0, n], &rig)).collect();
     eventually("the files are used up", || files(pid) >= usize::try_from(limit).unwrap());
-    eventually("it says so", || rig.log().contains("cannot accept a connection"));
+    eventually("it says so", || rig.log().contains("cannot accept connections"));
     // A till needs no file: the abort is heard, decided with the platform on the line that is open, and told.
     phone.pays(&link, "anna");
     assert_eq!(asked.result().outcome, player::Outcome::Approved);
     pause(Duration::from_secs(2));
-    let complaints = rig.log().matches("cannot accept a connection").count();
+    let complaints = rig.log().matches("cannot accept connections").count();
     drop(crowd);
     prlimit(Some(pid), Resource::Nofile, before).unwrap();
-    assert!(complaints < 60, "{complaints} lines for one want");
+    assert!(complaints < 10, "{complaints} lines for one want");
     phone.reads("Paid. Thank you!");
     phone.sees("/finish");
     phone.send("/finish");
