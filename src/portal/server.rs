@@ -83,7 +83,8 @@ async fn serve(
     let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNHEARD_MS);
     let read_timeout = site.limits.read_timeout;
     let caller = Caller { peer, place: place.clone(), counts };
-    let service = service_fn(move |request| answer(site.clone(), router.clone(), caller.clone(), request));
+    // Boxed: a connection that waits for its next request keeps no room for the answer to one.
+    let service = service_fn(move |request| Box::pin(answer(site.clone(), router.clone(), caller.clone(), request)));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(read_timeout)
