@@ -20,7 +20,7 @@ const LOOKS_MAX: u32 = 5;
 
 /// How a log ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Tail {
+enum Tail {
     /// With its last commit, and perhaps parts of one that never came about: a power cut.
     Whole,
     /// Before its last commit.
