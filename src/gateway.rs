@@ -243,9 +243,9 @@ fn dispatch(outs: &Outs, disk: &Disk, effect: Effect) {
         }
         // The network is not governed yet: every phone reaches what the shop's router lets it reach.
         Effect::Reach { .. } => {}
-        Effect::Totals { till, epoch } => {
+        Effect::Totals { till, of } => {
             let books = Books::open_read_only(&disk.store).map_err(|e| e.to_string());
-            match books.and_then(|books| books.totals(till, epoch).map_err(|e| e.to_string())) {
+            match books.and_then(|books| books.totals(till, of).map_err(|e| e.to_string())) {
                 Ok(totals) => outs.tills.tell(till, TillAnswer::Totals(totals)),
                 Err(error) => tracing::error!(%error, till = till.number(), "the totals could not be read"),
             }

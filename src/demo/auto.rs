@@ -3,7 +3,7 @@
 use super::visitor::{Failed, Visitor};
 use super::{Scene, TILL};
 use crate::sandbox::{self, PASSWORD};
-use crate::shop::event::TillNumber;
+use crate::shop::event::{Span, TillNumber};
 use crate::shop::money::{Amount, Currency};
 use crate::store::{self, Books, Filter};
 use crate::till::player::{Ended, Outcome, PlayError, Player, Shown, TillResult};
@@ -220,7 +220,7 @@ fn compare(scene: &mut Scene, told: &TillResult) -> Result<Vec<String>, Failed> 
         );
     }
     let totals = Books::open_read_only(&scene.stage.shop_books())?
-        .totals(TillNumber::new(TILL).ok_or("no such till number")?, None)?;
+        .totals(TillNumber::new(TILL).ok_or("no such till number")?, Span::All)?;
     let sums = scene.till.totals(None, &mut |_| {})?;
     same("sales approved (shop, till)", totals.approved.to_string(), sums.approved.to_string());
     same("their sum (shop, till)", totals.approved_minor.to_string(), sums.approved_minor.to_string());

@@ -99,7 +99,7 @@ pub(super) fn page<'a>(
 /// The receipt as plain text, to be kept.
 pub(super) fn receipt_text(site: &Site, voice: Voice<'_>, receipt: &Receipt) -> String {
     let paid = match receipt.outcome {
-        Outcome::Approved => voice.say("receipt-paid"),
+        Outcome::Approved | Outcome::Returned { .. } => voice.say("receipt-paid"),
         Outcome::Declined(_) | Outcome::Cancelled(_) | Outcome::Lapsed => voice.say("receipt-unpaid"),
     };
     let mut text = format!("{}\n{paid}\n\n", site.shop);
@@ -228,6 +228,10 @@ fn outcome_texts(receipt: &Receipt) -> (Tone, Text, Vec<Text>) {
         Outcome::Approved => {
             texts.push(Text("paid-text"));
             (Tone::Good, Text("paid-title"))
+        }
+        Outcome::Returned { .. } => {
+            texts.push(Text("returned-text"));
+            (Tone::Good, Text("returned-title"))
         }
         Outcome::Declined(why) => {
             texts.push(declined_text(why));

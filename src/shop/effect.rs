@@ -1,7 +1,7 @@
 //! What can be wanted. The only ways out of the shop; doing one twice is harmless.
 
 use super::attempt::{Attempt, Refund};
-use super::event::{AskKind, NoSales, Reason, Ticket, TillNumber};
+use super::event::{AskKind, NoSales, Reason, ReceiptNumber, Span, Ticket, TillNumber};
 use super::id::{AttemptId, RefundId, SaleId, SessionId};
 use super::money::Amount;
 use super::sale::{Code, Sale};
@@ -99,8 +99,8 @@ pub enum Effect {
     Totals {
         /// Which till.
         till: TillNumber,
-        /// Of which epoch; `None`: of all.
-        epoch: Option<u32>,
+        /// Over which time.
+        of: Span,
     },
     /// A person must look.
     Alarm(Alarm),
@@ -180,9 +180,13 @@ pub struct Finish {
     pub code: Code,
     /// Its amount.
     pub amount: Amount,
+    /// What the till had asked for.
+    pub kind: AskKind,
+    /// The number on its receipt.
+    pub receipt: Option<ReceiptNumber>,
     /// How it ended.
     pub outcome: Outcome,
-    /// The attempt that paid it.
+    /// The attempt that paid it, or whose payment is given back.
     pub attempt: Option<AttemptId>,
     /// Minor units of it given back, or on their way back, since.
     pub given_back_minor: u64,
@@ -197,7 +201,12 @@ pub struct Finish {
 pub enum Outcome {
     /// Paid.
     Approved,
-    /// Not paid, for this reason.
+    /// Given back, as the till asked.
+    Returned {
+        /// Whether the platform has not said so yet: it is on disk and is followed up until it has.
+        pending: bool,
+    },
+    /// Not paid, or not given back, for this reason.
     Declined(DeclinedWhy),
     /// Not paid: ended by till, clock or power cut.
     Cancelled(CancelledWhy),
@@ -286,6 +295,17 @@ pub enum Refusal {
     TooShort,
     /// This program cannot do it (yet).
     NotPossible(AskKind),
+    /// There is no paid sale under that ticket or receipt number at this till.
+    NoSuchSale,
+    /// All of it has been given back.
+    AllGivenBack,
+    /// More than is left of it.
+    MoreThanLeft {
+        /// What is left, in minor units.
+        left_minor: u64,
+    },
+    /// No phone that has paid here stands at the till, and without a receipt only it could say which payment is meant.
+    NoPhone,
     /// No new sales.
     NoSales(NoSales),
     /// The till is not configured.
@@ -295,13 +315,17 @@ pub enum Refusal {
 /// Sums of a till's sales.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Totals {
-    /// Of which epoch.
-    pub epoch: Option<u32>,
+    /// Over which time.
+    pub of: Span,
+    /// Where they end; to be named when the day is closed with them.
+    pub mark: u64,
     /// How many sales were approved.
     pub approved: u64,
     /// Their sum, in minor units of the shop's currency.
     pub approved_minor: u64,
-    /// How much of it was given back, in minor units.
+    /// How many times money was given back.
+    pub given_back: u64,
+    /// How much was given back, in minor units.
     pub given_back_minor: u64,
     /// How many sales ended without payment.
     pub unpaid: u64,
@@ -416,6 +440,8 @@ impl Finish {
             ticket: sale.ticket,
             code: sale.code,
             amount: sale.amount,
+            kind: AskKind::Pay,
+            receipt: None,
             outcome,
             attempt,
             given_back_minor: sale.given_back_minor(),

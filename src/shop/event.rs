@@ -41,6 +41,45 @@ pub struct Ticket {
     pub number: u32,
 }
 
+/// The number on a sale's receipt: 1 to 9999, counted for each till; after 9999 comes 1. The newest sale that has it is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReceiptNumber(u16);
+
+impl ReceiptNumber {
+    /// The largest receipt number.
+    pub const MAX: u16 = 9999;
+
+    /// A receipt number, if it is within 1 to 9999.
+    pub fn new(number: u16) -> Option<ReceiptNumber> {
+        (1..=Self::MAX).contains(&number).then_some(ReceiptNumber(number))
+    }
+
+    /// The number as such.
+    pub fn number(self) -> u16 {
+        self.0
+    }
+
+    /// The one that follows.
+    pub fn next(self) -> ReceiptNumber {
+        ReceiptNumber(self.0 % Self::MAX + 1)
+    }
+}
+
+impl fmt::Display for ReceiptNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04}", self.0)
+    }
+}
+
+/// Which earlier sale of the same till a refund or reversal is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Of {
+    /// The one under this ticket.
+    Ticket(Ticket),
+    /// The newest one with this number on its receipt.
+    Receipt(ReceiptNumber),
+}
+
 /// What the till wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AskKind {
@@ -57,12 +96,12 @@ pub enum AskKind {
 pub struct Ask {
     /// The till's number for it, where its protocol has one.
     pub ticket: Option<Ticket>,
-    /// How much.
+    /// How much. Of a reversal: what the till takes the sale's amount to be; zero if it does not say.
     pub amount: Amount,
     /// Pay, refund or reverse.
     pub kind: AskKind,
-    /// For refund and reverse: the ticket of the sale it is about, if the till knows it.
-    pub of: Option<Ticket>,
+    /// For refund and reverse: the sale it is about, if the till knows it. Without, the phone at the till chooses.
+    pub of: Option<Of>,
     /// How long the till will listen for the result, in milliseconds from now.
     pub patience_ms: u64,
     /// Whether the till can be told a result at all (Concert `A011` cannot).
@@ -112,11 +151,33 @@ pub enum TillEvent {
     },
     /// The till asks whether a sale would be possible now.
     AskedStatus,
-    /// The till asks for its sums, of one epoch or of all that is on the books.
+    /// The till asks for its sums.
     AskedTotals {
-        /// Which epoch of the till.
-        epoch: Option<u32>,
+        /// Over which time.
+        of: Span,
     },
+    /// The till has taken the sums of its day: what comes after them belongs to the next.
+    DayClosed {
+        /// [`super::effect::Totals::mark`] of the sums it has taken.
+        mark: u64,
+    },
+    /// The till says which receipt it had last (ZVT `1F1F`). If that is the last one, it has taken it; if it is the one
+    /// before, it does not have the last one and gives back no goods for it.
+    Knows {
+        /// The last receipt it had.
+        receipt: ReceiptNumber,
+    },
+}
+
+/// Which of a till's sales sums are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Span {
+    /// All on the books.
+    All,
+    /// Those of an epoch of the till's tickets.
+    Epoch(u32),
+    /// Those since the till last closed its day.
+    Day,
 }
 
 /// What a phone does. Who it is, is said by the session beside it.

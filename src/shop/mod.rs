@@ -232,7 +232,9 @@ impl Shop {
                 | TillEvent::Rejected { .. }
                 | TillEvent::Unheard { .. }
                 | TillEvent::AskedStatus
-                | TillEvent::AskedTotals { .. } => Vec::new(),
+                | TillEvent::AskedTotals { .. }
+                | TillEvent::DayClosed { .. }
+                | TillEvent::Knows { .. } => Vec::new(),
             },
             Event::Platform(what) => match what {
                 PlatformEvent::Answered { attempt, .. } | PlatformEvent::RefundAnswered { attempt, .. } => {

@@ -504,7 +504,8 @@ impl Sale {
             Outcome::Declined(why) => SaleState::Declined { why, telling },
             Outcome::Cancelled(why) => SaleState::Cancelled { why, telling },
             Outcome::Lapsed => SaleState::Lapsed { telling },
-            Outcome::Approved => return, // Only `follow` approves: it names the attempt.
+            // Only `follow` approves: it names the attempt. A sale is never a return.
+            Outcome::Approved | Outcome::Returned { .. } => return,
         };
     }
 }

@@ -41,7 +41,8 @@ impl Shop {
                 let ready = self.ready(till, turn);
                 turn.effect(Effect::Till { till, answer: TillAnswer::Status { ready } });
             }
-            TillEvent::AskedTotals { epoch } => turn.effect(Effect::Totals { till, epoch }),
+            TillEvent::AskedTotals { of } => turn.effect(Effect::Totals { till, of }),
+            TillEvent::DayClosed { .. } | TillEvent::Knows { .. } => {}
         }
     }
 

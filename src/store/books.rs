@@ -3,7 +3,7 @@
 use super::cells::{Cells, ReadError};
 use super::schema::{OpenError, open_reader};
 use crate::shop::effect::{Outcome, Totals};
-use crate::shop::event::{Ticket, TillNumber};
+use crate::shop::event::{Span, Ticket, TillNumber};
 use crate::shop::id::SaleId;
 use crate::shop::money::Amount;
 use crate::shop::sale::{Code, SaleState, Telling};
@@ -226,13 +226,18 @@ impl Books {
     }
 
     /// The sums of a till's ended sales, of one epoch or of all.
-    pub fn totals(&self, till: TillNumber, epoch: Option<u32>) -> Result<Totals, BooksError> {
+    pub fn totals(&self, till: TillNumber, of: Span) -> Result<Totals, BooksError> {
+        let epoch = match of {
+            Span::All | Span::Day => None,
+            Span::Epoch(epoch) => Some(epoch),
+        };
         let of_epoch = if epoch.is_some() { "AND ticket_epoch = ?2" } else { "AND ?2 IS NULL" };
         let sums = format!(
             "SELECT state, count(*), sum(minor) FROM sales INDEXED BY sales_summed
              WHERE state IN ('approved', 'declined', 'cancelled', 'lapsed') AND till = ?1 {of_epoch} GROUP BY state"
         );
-        let mut totals = Totals { epoch, approved: 0, approved_minor: 0, given_back_minor: 0, unpaid: 0 };
+        let mut totals =
+            Totals { of, mark: 0, approved: 0, approved_minor: 0, given_back: 0, given_back_minor: 0, unpaid: 0 };
         let mut statement = self.0.prepare_cached(&sums)?;
         let mut rows = statement.query((till.number(), epoch))?;
         while let Some(row) = rows.next()? {

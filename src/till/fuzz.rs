@@ -10,7 +10,7 @@ use super::receipt::{self, COLUMNS, LINES_MAX, ReceiptFacts};
 use super::request::{Reply, Request};
 use super::shown::{Outcome as Ended, Shown};
 use crate::shop::effect::{CancelledWhy, DeclinedWhy, Finish, Outcome, Progress, Refusal, TillAnswer, Totals};
-use crate::shop::event::{Ask, AskKind, NoSales, Reason, Ticket, TillEvent, TillNumber};
+use crate::shop::event::{Ask, AskKind, NoSales, Of, Reason, ReceiptNumber, Span, Ticket, TillEvent, TillNumber};
 use crate::shop::id::{AttemptId, SaleId};
 use crate::shop::money::{Amount, Currency};
 use crate::shop::sale::Code;
@@ -174,7 +174,9 @@ fn check_event<D: Fuzzed>(event: &TillEvent, told: u32, patience_max_ms: u64) {
         | TillEvent::Aborted { .. }
         | TillEvent::AskedAgain { .. }
         | TillEvent::AskedStatus
-        | TillEvent::AskedTotals { .. } => {}
+        | TillEvent::AskedTotals { .. }
+        | TillEvent::DayClosed { .. }
+        | TillEvent::Knows { .. } => {}
     }
 }
 
@@ -241,7 +243,13 @@ impl Fuzzed for Plain {
         let ticket = fields_of(ask.ticket);
         let (word, rest) = match ask.kind {
             AskKind::Pay => ("PAY", format!("{ticket}|{minor}|{currency}|{secs}")),
-            AskKind::Refund => ("REFUND", format!("{ticket}|{minor}|{currency}|{secs}|{}", fields_of(ask.of))),
+            AskKind::Refund => {
+                let of = ask.of.map(|of| match of {
+                    Of::Ticket(ticket) => ticket,
+                    Of::Receipt(_) => panic!("the plain protocol knows no receipt numbers"),
+                });
+                ("REFUND", format!("{ticket}|{minor}|{currency}|{secs}|{}", fields_of(of)))
+            }
             AskKind::Reverse => panic!("the plain protocol cannot reverse"),
         };
         let fields: Vec<&str> = rest.split('|').collect();
@@ -402,7 +410,7 @@ fn reason(u: &mut Unstructured<'_>) -> Result<Reason> {
 fn finish(u: &mut Unstructured<'_>) -> Result<Finish> {
     let (sale, ticket, amount) = (sale(u)?, ticket(u)?, amount(u)?);
     let how: u8 = u.arbitrary()?;
-    let outcome = match how % 12 {
+    let outcome = match how % 14 {
         0..3 => Outcome::Approved,
         3 => Outcome::Lapsed,
         4 => Outcome::Cancelled(CancelledWhy::Till),
@@ -412,6 +420,8 @@ fn finish(u: &mut Unstructured<'_>) -> Result<Finish> {
         8 => Outcome::Declined(DeclinedWhy::GivenUp),
         9 => Outcome::Declined(DeclinedWhy::Failed(reason(u)?)),
         10 => Outcome::Declined(DeclinedWhy::Refused(reason(u)?)),
+        11 => Outcome::Returned { pending: how & 1 == 0 },
+        12 => Outcome::Returned { pending: how & 16 == 0 },
         _ => Outcome::Declined(DeclinedWhy::WrongPayment),
     };
     let paid = outcome == Outcome::Approved;
@@ -421,6 +431,8 @@ fn finish(u: &mut Unstructured<'_>) -> Result<Finish> {
         ticket,
         code: Code::from_bits(u128::from(how)),
         amount,
+        kind: if matches!(outcome, Outcome::Returned { .. }) { AskKind::Refund } else { AskKind::Pay },
+        receipt: ReceiptNumber::new(u16::from(how)),
         outcome,
         attempt: paid.then_some(AttemptId(u128::from(how) << 120)),
         given_back_minor: if how & 32 != 0 && paid { amount.minor() } else { back },
@@ -431,7 +443,7 @@ fn finish(u: &mut Unstructured<'_>) -> Result<Finish> {
 
 fn refusal(u: &mut Unstructured<'_>) -> Result<Refusal> {
     let how: u8 = u.arbitrary()?;
-    Ok(match how % 12 {
+    Ok(match how % 16 {
         0 => Refusal::NoLine,
         1 => Refusal::ClockNotSet,
         2 => Refusal::Busy,
@@ -443,6 +455,10 @@ fn refusal(u: &mut Unstructured<'_>) -> Result<Refusal> {
         8 => Refusal::NotPossible(AskKind::Refund),
         9 => Refusal::NotPossible(AskKind::Reverse),
         10 => Refusal::NoSales(NoSales::StoreDamaged),
+        11 => Refusal::NoSuchSale,
+        12 => Refusal::AllGivenBack,
+        13 => Refusal::MoreThanLeft { left_minor: u.arbitrary()? },
+        14 => Refusal::NoPhone,
         _ => Refusal::UnknownTill,
     })
 }
@@ -460,12 +476,22 @@ fn answer(u: &mut Unstructured<'_>) -> Result<TillAnswer> {
         13 => TillAnswer::Status { ready: Ok(()) },
         14 => TillAnswer::Status { ready: Err(refusal(u)?) },
         _ => TillAnswer::Totals(Totals {
-            epoch: u.arbitrary()?,
+            of: span(u)?,
+            mark: u.arbitrary()?,
             approved: u.arbitrary()?,
             approved_minor: u.arbitrary()?,
+            given_back: u.arbitrary()?,
             given_back_minor: u.arbitrary()?,
             unpaid: u.arbitrary()?,
         }),
+    })
+}
+
+fn span(u: &mut Unstructured<'_>) -> Result<Span> {
+    Ok(match u.arbitrary::<Option<u32>>()? {
+        None => Span::All,
+        Some(0) => Span::Day,
+        Some(epoch) => Span::Epoch(epoch),
     })
 }
 

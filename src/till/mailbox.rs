@@ -59,6 +59,7 @@ impl Mailbox {
 mod tests {
     use super::*;
     use crate::shop::effect::{Finish, Outcome, Progress};
+    use crate::shop::event::AskKind;
     use crate::shop::id::SaleId;
     use crate::shop::money::{Amount, Currency};
     use crate::shop::sale::Code;
@@ -69,6 +70,8 @@ mod tests {
             ticket: None,
             code: Code::parse("K7").unwrap(),
             amount: Amount::from_minor(1250, Currency::from_code("EUR").unwrap()).unwrap(),
+            kind: AskKind::Pay,
+            receipt: None,
             outcome: Outcome::Lapsed,
             attempt: None,
             given_back_minor,

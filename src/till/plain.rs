@@ -6,7 +6,7 @@ use super::receipt::{self, ReceiptFacts};
 use super::request::{Reply, Request};
 use super::words;
 use crate::shop::effect::{Finish, Progress, Refusal, TillAnswer, Totals};
-use crate::shop::event::{Ticket, TillEvent, TillNumber};
+use crate::shop::event::{Span, Ticket, TillEvent, TillNumber};
 use crate::shop::id::SaleId;
 use crate::shop::money::Currency;
 use crate::shop::time::Mono;
@@ -457,8 +457,11 @@ fn result_fields(settings: &PlainSettings, finish: &Finish) -> String {
 }
 
 fn totals_fields(totals: &Totals, currency: Currency) -> String {
-    let Totals { epoch, approved, approved_minor, given_back_minor, unpaid } = totals;
-    let epoch = epoch.map(|e| e.to_string()).unwrap_or_default();
+    let Totals { of, mark: _, approved, approved_minor, given_back: _, given_back_minor, unpaid } = totals;
+    let epoch = match of {
+        Span::Epoch(epoch) => epoch.to_string(),
+        Span::All | Span::Day => String::new(),
+    };
     format!("{epoch}|{approved}|{approved_minor}|{given_back_minor}|{unpaid}|{currency}")
 }
 

@@ -3,7 +3,7 @@
 use super::super::frame::FRAME_BYTES_MAX;
 use super::*;
 use crate::shop::effect::{CancelledWhy, Outcome};
-use crate::shop::event::{NoSales, Reason};
+use crate::shop::event::{AskKind, NoSales, Reason};
 use crate::shop::id::AttemptId;
 use crate::shop::money::Amount;
 use crate::shop::sale::Code;
@@ -90,6 +90,8 @@ fn paid() -> Finish {
         ticket: Some(Ticket { epoch: Some(3), number: 41 }),
         code: Code::parse("K7").unwrap(),
         amount: Amount::from_minor(1250, eur()).unwrap(),
+        kind: AskKind::Pay,
+        receipt: None,
         outcome: Outcome::Approved,
         attempt: Some(AttemptId(0x4fd2_9a10_77c3_4be5_8d01_c6f2_3a9b_5e70)),
         given_back_minor: 0,
@@ -174,7 +176,7 @@ fn event_text(event: &TillEvent) -> String {
         TillEvent::Online => "online".to_owned(),
         TillEvent::Offline => "offline".to_owned(),
         TillEvent::Asked(ask) => {
-            let back = ask.of.map(|t| format!(" of {}", words::ticket_text(t))).unwrap_or_default();
+            let back = ask.of.map(|of| format!(" of {of:?}")).unwrap_or_default();
             let (kind, secs) = (format!("{:?}", ask.kind).to_lowercase(), ask.patience_ms / 1_000);
             format!("{kind} {} {} {secs}s{back}", of(&ask.ticket), ask.amount)
         }
@@ -185,7 +187,9 @@ fn event_text(event: &TillEvent) -> String {
         TillEvent::Rejected { sale } => format!("rejected {}", sale.0),
         TillEvent::Unheard { sale } => format!("unheard {}", sale.0),
         TillEvent::AskedStatus => "status".to_owned(),
-        TillEvent::AskedTotals { epoch } => format!("totals {epoch:?}"),
+        TillEvent::AskedTotals { of } => format!("totals {of:?}"),
+        TillEvent::DayClosed { mark } => format!("day closed {mark}"),
+        TillEvent::Knows { receipt } => format!("knows {receipt}"),
     }
 }
 

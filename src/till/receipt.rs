@@ -39,6 +39,11 @@ pub fn lines(facts: &ReceiptFacts, till: TillNumber, columns: usize, finish: &Fi
     }
     match finish.outcome {
         Outcome::Approved => {}
+        Outcome::Returned { pending } => {
+            if pending {
+                lines.push("PENDING".to_owned());
+            }
+        }
         Outcome::Declined(_) | Outcome::Cancelled(_) | Outcome::Lapsed => lines.push(words::outcome_text(finish)),
     }
     if finish.failed_tries > 0 {
@@ -61,6 +66,7 @@ fn headline(finish: &Finish) -> &'static str {
     match finish.outcome {
         Outcome::Approved if words::given_back_in_full(finish) => "PAID AND GIVEN BACK",
         Outcome::Approved => "PAID",
+        Outcome::Returned { .. } => "GIVEN BACK",
         Outcome::Declined(_) => "NOT PAID - DECLINED",
         Outcome::Cancelled(_) => "NOT PAID - CANCELLED",
         Outcome::Lapsed => "NOT PAID",
@@ -86,7 +92,7 @@ fn columns_of(left: &str, right: &str, columns: usize) -> String {
 mod tests {
     use super::*;
     use crate::shop::effect::{CancelledWhy, DeclinedWhy};
-    use crate::shop::event::{Reason, Ticket};
+    use crate::shop::event::{AskKind, Reason, Ticket};
     use crate::shop::id::{AttemptId, SaleId};
     use crate::shop::money::Currency;
     use crate::shop::sale::Code;
@@ -98,6 +104,8 @@ mod tests {
             ticket: Some(Ticket { epoch: Some(3), number: 41 }),
             code: Code::parse("K7").unwrap(),
             amount: Amount::parse("12.50", Currency::from_code("EUR").unwrap()).unwrap(),
+            kind: AskKind::Pay,
+            receipt: None,
             outcome,
             attempt: (outcome == Outcome::Approved).then_some(AttemptId(0xabc)),
             given_back_minor: 0,

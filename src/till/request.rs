@@ -2,7 +2,7 @@
 
 use super::frame::number;
 use super::plain::{LATER_SECS_MAX, PATIENCE_SECS_MAX};
-use crate::shop::event::{Ask, AskKind, Ticket, TillEvent};
+use crate::shop::event::{Ask, AskKind, Of, Span, Ticket, TillEvent};
 use crate::shop::money::{Amount, Currency};
 
 /// What a till asks for.
@@ -44,7 +44,7 @@ impl Request {
             Request::Abort(ticket) => Some(TillEvent::Aborted { ticket }),
             Request::Last(ticket) => Some(TillEvent::AskedAgain { ticket }),
             Request::Status => Some(TillEvent::AskedStatus),
-            Request::Totals(epoch) => Some(TillEvent::AskedTotals { epoch }),
+            Request::Totals(epoch) => Some(TillEvent::AskedTotals { of: epoch.map_or(Span::All, Span::Epoch) }),
             Request::Ping => None,
         }
     }
@@ -60,7 +60,7 @@ fn ask(kind: AskKind, fields: [&str; 5], of: Option<Ticket>) -> Result<Request, 
         ticket: Some(ticket),
         amount: amount.ok_or("AMOUNT")?,
         kind,
-        of,
+        of: of.map(Of::Ticket),
         patience_ms: patience.saturating_mul(1_000),
         hears_result: true,
     }))

@@ -52,6 +52,12 @@ pub fn refusal(refusal: Refusal, currency: Currency) -> (&'static str, String) {
         Refusal::NotPossible(AskKind::Pay) => ("NOT_POSSIBLE", "payment not possible"),
         Refusal::NotPossible(AskKind::Refund) => ("NOT_POSSIBLE", "refund not possible"),
         Refusal::NotPossible(AskKind::Reverse) => ("NOT_POSSIBLE", "reversal not possible"),
+        Refusal::NoSuchSale => ("NO_SUCH_SALE", "no such payment at this till"),
+        Refusal::AllGivenBack => ("ALL_GIVEN_BACK", "all of it is given back already"),
+        Refusal::MoreThanLeft { left_minor } => {
+            return ("MORE_THAN_LEFT", format!("only {} is left", money(left_minor)));
+        }
+        Refusal::NoPhone => ("NO_PHONE", "customer's phone is not at the till"),
         Refusal::NoSales(NoSales::DiskLow) => ("NO_SALES", "disk of the box is full"),
         Refusal::NoSales(NoSales::StoreDamaged) => ("NO_SALES", "books of the box damaged"),
         Refusal::NoSales(NoSales::Stopping) => ("NO_SALES", "box is being stopped"),
@@ -70,6 +76,7 @@ pub fn outcome(finish: &Finish) -> &'static str {
     match finish.outcome {
         Outcome::Approved if given_back_in_full(finish) => "RETURNED",
         Outcome::Approved => "APPROVED",
+        Outcome::Returned { .. } => "REFUNDED",
         Outcome::Declined(_) => "DECLINED",
         Outcome::Cancelled(_) => "CANCELLED",
         Outcome::Lapsed => "LAPSED",
@@ -79,7 +86,8 @@ pub fn outcome(finish: &Finish) -> &'static str {
 /// Why a sale ended so: the word.
 pub fn outcome_reason(finish: &Finish) -> &'static str {
     match finish.outcome {
-        Outcome::Approved => "NONE",
+        Outcome::Approved | Outcome::Returned { pending: false } => "NONE",
+        Outcome::Returned { pending: true } => "PENDING",
         Outcome::Declined(DeclinedWhy::Customer) => "CUSTOMER",
         Outcome::Declined(DeclinedWhy::GivenUp) => "GIVEN_UP",
         Outcome::Declined(DeclinedWhy::Failed(why) | DeclinedWhy::Refused(why)) => reason(why).0,
@@ -97,6 +105,8 @@ pub fn outcome_text(finish: &Finish) -> String {
     match finish.outcome {
         Outcome::Approved if given_back_in_full(finish) => "paid and given back",
         Outcome::Approved => "paid",
+        Outcome::Returned { pending: false } => "given back",
+        Outcome::Returned { pending: true } => "given back, pending",
         Outcome::Declined(DeclinedWhy::Customer) => "customer does not pay",
         Outcome::Declined(DeclinedWhy::GivenUp) => "customer gave up",
         Outcome::Declined(DeclinedWhy::Failed(why) | DeclinedWhy::Refused(why)) => reason(why).1,

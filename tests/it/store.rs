@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use tillgate::shop::attempt::*;
 use tillgate::shop::effect::{Alarm, CancelledWhy, DeclinedWhy, Record};
-use tillgate::shop::event::{Reason, Ticket, TillNumber};
+use tillgate::shop::event::{Reason, Span, Ticket, TillNumber};
 use tillgate::shop::id::{AttemptId, Ids, RefundId, SaleId, SessionId};
 use tillgate::shop::money::{Amount, Currency};
 use tillgate::shop::pairing::Pairing;
@@ -672,16 +672,16 @@ fn totals_are_of_one_till_and_of_its_epoch_if_asked() {
     }
     write(&mut store, &sale(7_777, till(1), SaleState::Waiting), true);
     let books = Books::open_read_only(&folder.db()).unwrap();
-    let totals = |at, epoch| {
-        let t = books.totals(till(at), epoch).unwrap();
-        assert_eq!(t.epoch, epoch);
+    let totals = |at, of| {
+        let t = books.totals(till(at), of).unwrap();
+        assert_eq!(t.of, of);
         (t.approved, t.approved_minor, t.given_back_minor, t.unpaid)
     };
-    assert_eq!(totals(1, None), (12, 12 * 1_250, 2_500, 3));
-    assert_eq!(totals(2, None), (12, 12 * 1_250, 0, 3));
-    assert_eq!(totals(1, Some(4)), (4, 4 * 1_250, 2_500, 1));
-    assert_eq!(totals(1, Some(3)), (4, 4 * 1_250, 0, 1));
-    assert_eq!(totals(3, None), (0, 0, 0, 0));
+    assert_eq!(totals(1, Span::All), (12, 12 * 1_250, 2_500, 3));
+    assert_eq!(totals(2, Span::All), (12, 12 * 1_250, 0, 3));
+    assert_eq!(totals(1, Span::Epoch(4)), (4, 4 * 1_250, 2_500, 1));
+    assert_eq!(totals(1, Span::Epoch(3)), (4, 4 * 1_250, 0, 1));
+    assert_eq!(totals(3, Span::All), (0, 0, 0, 0));
 }
 
 #[test]

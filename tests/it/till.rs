@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tillgate::inbox::{Inbox, Incoming};
 use tillgate::shop::effect::{CancelledWhy, DeclinedWhy, Finish, Outcome, Progress, Refusal, TillAnswer, Totals};
-use tillgate::shop::event::{Ask, AskKind, Event, Reason, Ticket, TillEvent, TillNumber};
+use tillgate::shop::event::{Ask, AskKind, Event, Reason, Span, Ticket, TillEvent, TillNumber};
 use tillgate::shop::id::{AttemptId, SaleId};
 use tillgate::shop::money::{Amount, Currency};
 use tillgate::shop::sale::Code;
@@ -88,8 +88,16 @@ fn a_refused_payment_a_refund_and_questions_between_sales_get_their_answers() {
             shop.tills.tell(till(), TillAnswer::Status { ready: Err(Refusal::TooLittle { min_minor: 100 }) });
             assert_eq!(shop.event(), TillEvent::AskedAgain { ticket: None });
             shop.tills.tell(till(), TillAnswer::NothingToRepeat { ticket: None });
-            assert_eq!(shop.event(), TillEvent::AskedTotals { epoch: Some(3) });
-            let sums = Totals { epoch: Some(3), approved: 2, approved_minor: 2500, given_back_minor: 500, unpaid: 1 };
+            assert_eq!(shop.event(), TillEvent::AskedTotals { of: Span::Epoch(3) });
+            let sums = Totals {
+                of: Span::Epoch(3),
+                mark: 0,
+                approved: 2,
+                approved_minor: 2500,
+                given_back: 1,
+                given_back_minor: 500,
+                unpaid: 1,
+            };
             shop.tills.tell(till(), TillAnswer::Totals(sums));
             assert_eq!(shop.event(), TillEvent::Aborted { ticket: None });
             shop.tills.tell(till(), TillAnswer::NothingToAbort { ticket: None });
@@ -511,6 +519,8 @@ fn finish(ticket: Option<Ticket>, amount: Amount, outcome: Outcome) -> Finish {
         ticket,
         code: Code::parse("K7").unwrap(),
         amount,
+        kind: AskKind::Pay,
+        receipt: None,
         outcome,
         attempt: (outcome == Outcome::Approved).then_some(AttemptId(0xabc)),
         given_back_minor: 0,

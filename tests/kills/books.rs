@@ -78,7 +78,7 @@ impl Three {
                 Some(Outcome::Declined(_)) => headline == "NOT PAID - DECLINED",
                 Some(Outcome::Cancelled(_)) => headline == "NOT PAID - CANCELLED",
                 Some(Outcome::Lapsed) => headline == "NOT PAID",
-                None => false,
+                Some(Outcome::Returned { .. }) | None => false,
             };
             if !fits || *amount != sale.amount.decimal() {
                 bad.push(format!("the till was told {headline} {amount}"));

@@ -170,7 +170,7 @@ fn till_event(world: &World, u: &mut Unstructured<'_>) -> Result<TillEvent> {
         10 => TillEvent::Rejected { sale: sale(world, u)? },
         11 => TillEvent::Unheard { sale: sale(world, u)? },
         12 => TillEvent::AskedStatus,
-        13 => TillEvent::AskedTotals { epoch: u.arbitrary()? },
+        13 => TillEvent::AskedTotals { of: u.arbitrary::<Option<u32>>()?.map_or(Span::Day, Span::Epoch) },
         14 => TillEvent::Offline,
         _ => TillEvent::Online,
     })

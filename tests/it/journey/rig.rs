@@ -319,6 +319,7 @@ fn kept_minor(sale: &SaleLine) -> u64 {
 fn told_as(outcome: effect::Outcome) -> Outcome {
     match outcome {
         effect::Outcome::Approved => Outcome::Approved,
+        effect::Outcome::Returned { .. } => Outcome::Returned,
         effect::Outcome::Declined(_) => Outcome::Declined,
         effect::Outcome::Cancelled(_) => Outcome::Cancelled,
         effect::Outcome::Lapsed => Outcome::Lapsed,

@@ -173,7 +173,9 @@ impl Ledger {
             | TillEvent::Offline
             | TillEvent::Aborted { .. }
             | TillEvent::AskedStatus
-            | TillEvent::AskedTotals { .. } => {}
+            | TillEvent::AskedTotals { .. }
+            | TillEvent::DayClosed { .. }
+            | TillEvent::Knows { .. } => {}
         }
     }
 

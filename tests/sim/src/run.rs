@@ -133,6 +133,7 @@ impl World {
         for sale in &sales {
             let kind = match sale.state.outcome() {
                 Some(Outcome::Approved) => "paid",
+                Some(Outcome::Returned { .. }) => "given back",
                 Some(Outcome::Declined(_)) => "declined",
                 Some(Outcome::Cancelled(_)) => "cancelled",
                 Some(Outcome::Lapsed) => "lapsed",

@@ -4,7 +4,7 @@ use crate::climate::{Climate, Style};
 use crate::dice::Dice;
 use crate::tally::Tally;
 use tillgate::shop::effect::{Finish, TillAnswer};
-use tillgate::shop::event::{Ask, AskKind, Ticket, TillEvent, TillNumber};
+use tillgate::shop::event::{Ask, AskKind, Of, Span, Ticket, TillEvent, TillNumber};
 use tillgate::shop::id::SaleId;
 use tillgate::shop::money::{Amount, Currency};
 
@@ -144,13 +144,13 @@ impl Till {
                 let kind = d.pick(&[AskKind::Refund, AskKind::Reverse]);
                 self.next += 1;
                 let ticket = ask.ticket.map(|ticket| Ticket { number: self.next, ..ticket });
-                ("till wants money back", TillEvent::Asked(Ask { kind, ticket, of: ask.ticket, ..ask }))
+                ("till wants money back", TillEvent::Asked(Ask { kind, ticket, of: ask.ticket.map(Of::Ticket), ..ask }))
             }
             (10, ..) => {
                 self.epoch += 1;
                 self.next = 0;
                 self.asked = None;
-                ("till begins a new epoch", TillEvent::AskedTotals { epoch: Some(self.epoch - 1) })
+                ("till begins a new epoch", TillEvent::AskedTotals { of: Span::Epoch(self.epoch - 1) })
             }
             _ => ("till asks for the state", TillEvent::AskedStatus),
         };

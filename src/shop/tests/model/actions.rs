@@ -300,7 +300,11 @@ impl State {
                 self.left.refusals = self.left.refusals.checked_sub(1)?;
                 self.owes.remove(sale);
             }
-            TillEvent::Offline | TillEvent::AskedStatus | TillEvent::AskedTotals { .. } => {}
+            TillEvent::Offline
+            | TillEvent::AskedStatus
+            | TillEvent::AskedTotals { .. }
+            | TillEvent::DayClosed { .. }
+            | TillEvent::Knows { .. } => {}
         }
         Some(())
     }

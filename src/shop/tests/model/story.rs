@@ -56,7 +56,11 @@ fn till(what: &TillEvent) -> String {
         TillEvent::Rejected { .. } => "the till refuses the result".into(),
         TillEvent::Unheard { .. } => "the till does not answer".into(),
         TillEvent::Online => "the till comes back".into(),
-        TillEvent::Offline | TillEvent::AskedStatus | TillEvent::AskedTotals { .. } => format!("the till: {what:?}"),
+        TillEvent::Offline
+        | TillEvent::AskedStatus
+        | TillEvent::AskedTotals { .. }
+        | TillEvent::DayClosed { .. }
+        | TillEvent::Knows { .. } => format!("the till: {what:?}"),
     }
 }
 
