@@ -15,7 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tillgate::shop::effect::Record;
-use tillgate::shop::event::TillNumber;
+use tillgate::shop::event::{Span, TillNumber};
 use tillgate::shop::time::Wall;
 use tillgate::store::{Books, Store, backup, verify};
 
@@ -110,7 +110,7 @@ fn many_sales(folder: &Path) {
     let till = TillNumber::new(7).unwrap();
     for epoch in [None, Some(3)] {
         let start = Instant::now();
-        let totals = books.totals(till, epoch).unwrap();
+        let totals = books.totals(till, epoch.map_or(Span::All, Span::Epoch)).unwrap();
         println!("{:32} {:8.2} ms {} sales", "totals of a till", ms(start), totals.approved);
     }
     let start = Instant::now();
