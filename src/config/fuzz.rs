@@ -13,7 +13,7 @@ pub fn parse(data: &[u8]) {
     let Some((times, rest)) = data.split_first() else { return };
     let Ok(text) = std::str::from_utf8(rest) else { return };
     // Long files show what takes more than its share of time.
-    let times = if *times >= 0xf8 { usize::from(times & 7) * 32 } else { 1 };
+    let times = if *times >= 0xfe { usize::from(times & 7) * 4 } else { 1 };
     let long = if times > 1 && rest.len() < 512 { text.repeat(times) } else { String::new() };
     let text = if long.is_empty() { text } else { &long };
     assert!(text.len() <= FILE_BYTES_MAX);

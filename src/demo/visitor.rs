@@ -100,14 +100,21 @@ impl Visitor {
         let (mut method, mut to, mut body) = (method, to, body);
         for _ in 0..REDIRECTS_MAX {
             let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            let request = Request::builder()
-                .method(method)
-                .uri(&to)
-                .header(ACCEPT_LANGUAGE, &self.language)
-                .header(COOKIE, cookies.join("; "))
-                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-                .body(Full::from(body))?;
-            let answer = tokio::time::timeout(PAGE_WAIT, self.client.request(request)).await??;
+            let ask = || async {
+                let request = Request::builder()
+                    .method(method.clone())
+                    .uri(&to)
+                    .header(ACCEPT_LANGUAGE, &self.language)
+                    .header(COOKIE, cookies.join("; "))
+                    .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                    .body(Full::from(body.clone()))?;
+                Ok::<_, Failed>(tokio::time::timeout(PAGE_WAIT, self.client.request(request)).await?)
+            };
+            let answer = match ask().await? {
+                // A connection that waited was closed in the moment it was used: browsers ask again on a new one.
+                Err(error) if closed_unanswered(&error) => ask().await??,
+                answered => answered?,
+            };
             for cookie in answer.headers().get_all(SET_COOKIE) {
                 if let Some((name, rest)) = cookie.to_str()?.split_once('=') {
                     let value = rest.split(';').next().unwrap_or_default();
@@ -137,6 +144,11 @@ impl Visitor {
     fn form(&self, action: &str) -> Option<Form> {
         self.page.split("<form ").skip(1).filter_map(Form::read).find(|form| form.action.ends_with(action))
     }
+}
+
+fn closed_unanswered(error: &hyper_util::client::legacy::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<hyper::Error>());
+    cause.is_some_and(|cause| cause.is_incomplete_message() || cause.is_canceled())
 }
 
 #[derive(Debug)]

@@ -62,7 +62,7 @@ fn play<D: Fuzzed>(u: &mut Unstructured<'_>) -> Result<()> {
     let mut said: Vec<u8> = Vec::new();
     let mut told = 0_u32;
     // Both cost time, and a run of bytes is found by either.
-    let (cuts, thorough) = (seed & 0x4000 == 0, seed & 0x2000 == 0);
+    let (cuts, thorough) = (seed & 0x6000 == 0x4000, seed & 0x6000 == 0x2000);
     for _ in 0..OPS_MAX {
         if u.is_empty() {
             break;
