@@ -8,7 +8,7 @@ use super::sale::{Code, Sale};
 use super::session::Session;
 use super::time::{Mono, Wall};
 
-pub use super::screens::{EnterNote, Receipt, SaleFacts, Screen};
+pub use super::screens::{EnterNote, Receipt, Repayable, ReturnFacts, ReturnReceipt, SaleFacts, Screen};
 
 /// What becomes of a step: first all records on disk in one transaction, then the effects, in order.
 #[derive(Debug, Default)]

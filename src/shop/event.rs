@@ -91,6 +91,24 @@ pub enum AskKind {
     Reverse,
 }
 
+/// How money is given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ReturnKind {
+    /// Any part of a payment.
+    Refund,
+    /// All that is left of a payment.
+    Reverse,
+}
+
+impl From<ReturnKind> for AskKind {
+    fn from(kind: ReturnKind) -> AskKind {
+        match kind {
+            ReturnKind::Refund => AskKind::Refund,
+            ReturnKind::Reverse => AskKind::Reverse,
+        }
+    }
+}
+
 /// A till's request for a sale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ask {
@@ -226,6 +244,20 @@ pub enum PhoneEvent {
     Saw {
         /// The sale on the page.
         sale: SaleId,
+    },
+    /// The customer chooses which payment is given back, as it was shown.
+    Chooses {
+        /// The return that was shown.
+        asked: SaleId,
+        /// The sale whose payment is meant.
+        sale: SaleId,
+        /// What was shown to go back.
+        amount: Amount,
+    },
+    /// "Give nothing back": the return is declined.
+    Refuses {
+        /// The return that was shown.
+        asked: SaleId,
     },
     /// The result was read and put away: back to the till number.
     Finishes,

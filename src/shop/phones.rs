@@ -47,6 +47,7 @@ impl Shop {
                 }
             }
             PhoneEvent::Saw { sale } => self.saw(session, sale, turn),
+            PhoneEvent::Chooses { .. } | PhoneEvent::Refuses { .. } => {}
             PhoneEvent::Finishes => self.finishes(session),
             PhoneEvent::LogsOut => self.logs_out(session, turn),
         }

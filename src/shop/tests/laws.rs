@@ -388,5 +388,6 @@ fn about(disk: &Disk, session: SessionId, screen: &Screen) -> Option<(SaleFacts,
             (receipt.facts, outcome == Some(receipt.outcome))
         }
         Screen::EnterTill { .. } | Screen::InLine { .. } | Screen::Waiting { .. } => return None,
+        Screen::ChooseReturn { .. } | Screen::Returning { .. } | Screen::Returned(_) => return None,
     })
 }

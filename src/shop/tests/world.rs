@@ -507,6 +507,13 @@ fn words_of(screen: &Screen) -> String {
             let extra = receipt.outcome == Outcome::Approved && receipt.surplus_back_minor > 0;
             format!("result {:?}{back}{}", receipt.outcome, if extra { " extra" } else { "" })
         }
+        Screen::ChooseReturn { facts, payments, .. } => {
+            let amount = facts.amount.map_or("all".into(), |amount| amount.decimal());
+            let payments: Vec<_> = payments.iter().map(|p| format!("{}:{}", p.till, p.back.decimal())).collect();
+            format!("choose {amount} of {}", payments.join(","))
+        }
+        Screen::Returning { checking, .. } => format!("returning{}", if *checking { "?" } else { "" }),
+        Screen::Returned(receipt) => format!("returned {:?}", receipt.outcome),
     }
 }
 
