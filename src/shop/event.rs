@@ -72,7 +72,7 @@ impl fmt::Display for ReceiptNumber {
 }
 
 /// Which earlier sale of the same till a refund or reversal is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Of {
     /// The one under this ticket.
     Ticket(Ticket),
@@ -98,6 +98,17 @@ pub enum ReturnKind {
     Refund,
     /// All that is left of a payment.
     Reverse,
+}
+
+impl ReturnKind {
+    /// The kind of return that a till wants, if it wants one.
+    pub fn of(kind: AskKind) -> Option<ReturnKind> {
+        match kind {
+            AskKind::Pay => None,
+            AskKind::Refund => Some(ReturnKind::Refund),
+            AskKind::Reverse => Some(ReturnKind::Reverse),
+        }
+    }
 }
 
 impl From<ReturnKind> for AskKind {

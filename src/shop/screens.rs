@@ -231,6 +231,10 @@ impl Shop {
         if let Some(screen) = live.and_then(|live| self.sale_screen(visit, &live.sale)) {
             return screen;
         }
+        let given = visit.session.sale.and_then(|id| self.return_screen(visit.session.id, id));
+        if let Some(screen) = given {
+            return screen;
+        }
         let Some(pairing) = visit.session.pairing else { return Screen::EnterTill { note: visit.note } };
         let line = self.tills.get(&pairing.till).map(|till| till.line.as_slice()).unwrap_or_default();
         match line.iter().position(|session| *session == visit.session.id).map(u32::try_from) {
