@@ -233,10 +233,8 @@ impl Laws {
                     | Some(Event::Phone { what: PhoneEvent::Chooses { .. }, .. })
             );
             self.law(6, asked, || "money goes back that nobody asked for".into());
-            if let Some(law) = self.mute {
-                self.law(if law == 10 { 6 } else { law }, false, || "no answer, and another refund".into());
-            }
-            self.law(3, sum(of_it()) + refund.amount.minor() <= sale.amount.minor(), || "more than is left".into());
+            let back = sum(of_it().filter(|r| !r.why.is_surplus())) + refund.amount.minor();
+            self.law(3, back <= sale.amount.minor(), || "more than is left".into());
         }
         let kept = paid.saturating_sub(sum(of_it().filter(|r| r.why.is_surplus())) + refund.amount.minor());
         match refund.why {
@@ -428,6 +426,12 @@ impl Laws {
     pub(super) fn step_over(&mut self, disk: &Disk, shown: &BTreeMap<SessionId, Screen>, effects: &[Effect]) {
         for id in std::mem::take(&mut self.written) {
             let sale = disk.find(id).expect("it was just written");
+            let asked = |refund: &Refund| {
+                let mut returns = disk.returns.iter().map(|(given, _)| given.state.back());
+                returns.any(|back| back.is_some_and(|back| back.refund == refund.id))
+            };
+            let mut given = sale.refunds.iter().filter(|r| r.why == RefundWhy::Till);
+            self.law(6, given.all(asked), || "a refund that no return is about".into());
             let right = |id: AttemptId| sale.attempts.iter().any(|a| a.id == id && kind(&a.state) == 3);
             let confirmed = |id: AttemptId| self.confirmed.get(&id) == Some(&sale.amount);
             let won = sale.winner().is_none_or(|id| right(id) && confirmed(id));

@@ -243,7 +243,10 @@ impl World {
                 self.shown.insert(session, screen.clone());
                 format!("{}:{}", name(session), words_of(&screen))
             }
-            Effect::Forget { session } => format!("{}:gone", name(session)),
+            Effect::Forget { session } => {
+                self.shown.remove(&session);
+                format!("{}:gone", name(session))
+            }
             Effect::Platform(call) => match self.call(call) {
                 Some(words) => words,
                 None => return,
@@ -554,7 +557,8 @@ impl World {
 fn return_of(word: &str, words: &[&str]) -> Ask {
     let ticket = |n: &str| Ticket { epoch: Some(1), number: n.parse().unwrap() };
     let of = words.iter().skip_while(|w| **w != "of").nth(1).copied().unwrap_or("-");
-    let own = words.iter().rev().take_while(|w| **w != "of").find(|w| w.starts_with('#') && **w != of);
+    let named = words.iter().position(|w| *w == "of").map_or(0, |at| at + 2);
+    let own = words.iter().skip(named).find(|w| w.starts_with('#'));
     let patience = words.iter().find_map(|w| w.strip_prefix('~')).map_or(90, |secs| secs.parse::<u64>().unwrap());
     Ask {
         ticket: own.map(|w| ticket(&w[1..])),
