@@ -5,7 +5,7 @@ use super::plain::{ACK_WAIT_MS, ID_MAX, REPEAT_WINDOW_MS, REPEATS};
 use super::player_frames::{BoxFrame, fields_of};
 use super::player_memory::Memory;
 use super::port::{LineSettings, open, write_all};
-pub use super::shown::{Answer, Ended, Last, Outcome, PlayError, Show, Shown, Sums, TillResult};
+pub use super::shown::{Answer, DaySums, Ended, Last, Outcome, PlayError, Show, Shown, Sums, TillResult};
 use crate::shop::event::Ticket;
 use crate::shop::money::Amount;
 use serialport::{SerialPort, TTYPort};
@@ -25,6 +25,8 @@ pub const ASKS_MAX: u32 = 3;
 pub const PING_AFTER: Duration = Duration::from_secs(10);
 /// How long after its patience the till still waits for the result before it asks for it.
 pub const GRACE: Duration = Duration::from_secs(5);
+/// How long the till waits for a refund or a reversal.
+const RETURN_PATIENCE_SECS: u64 = 60;
 /// How often a line that hung up is opened again, and an abort from another thread is looked for.
 const REOPEN_EVERY: Duration = Duration::from_millis(200);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -129,12 +131,23 @@ impl Player {
         self.sale(&body, ticket, Duration::from_secs(patience_secs), show)
     }
 
-    /// Asks to give back part of an earlier sale, or of none in particular.
+    /// Asks to give back part of an earlier sale, or of one that the customer's phone chooses.
     pub fn refund(&mut self, amount: Amount, of: Option<Ticket>, show: Show) -> Result<Ended, PlayError> {
+        self.give_back("REFUND", amount, of, show)
+    }
+
+    /// Asks to give back all that is left of an earlier sale, or of one that the customer's phone chooses. `amount`: what
+    /// the till takes the sale to be; zero if it does not say.
+    pub fn reverse(&mut self, amount: Amount, of: Option<Ticket>, show: Show) -> Result<Ended, PlayError> {
+        self.give_back("REVERSE", amount, of, show)
+    }
+
+    fn give_back(&mut self, word: &str, amount: Amount, of: Option<Ticket>, show: Show) -> Result<Ended, PlayError> {
         let ticket = self.memory.begin(None).map_err(PlayError::Memory)?;
         let (minor, currency, of) = (amount.minor(), amount.currency(), fields_of(of));
-        let body = format!("REFUND|{}|{minor}|{currency}|60|{of}", fields_of(Some(ticket)));
-        self.sale(&body, ticket, Duration::from_secs(60), show)
+        let (own, secs) = (fields_of(Some(ticket)), RETURN_PATIENCE_SECS);
+        let body = format!("{word}|{own}|{minor}|{currency}|{secs}|{of}");
+        self.sale(&body, ticket, Duration::from_secs(RETURN_PATIENCE_SECS), show)
     }
 
     /// Aborts a sale, or whichever is under way. If there was one its result comes within seconds and is waited for.
@@ -172,6 +185,16 @@ impl Player {
     pub fn totals(&mut self, epoch: Option<u32>, show: Show) -> Result<Sums, PlayError> {
         let epoch = epoch.map(|e| e.to_string()).unwrap_or_default();
         self.ask(&format!("TOTALS|{epoch}"), show, BoxFrame::sums_answer)
+    }
+
+    /// Asks for the sums of the day.
+    pub fn day(&mut self, show: Show) -> Result<DaySums, PlayError> {
+        self.ask("DAY", show, BoxFrame::day_answer)
+    }
+
+    /// Closes the day with these sums: what comes after them belongs to the next.
+    pub fn close_day(&mut self, sums: &DaySums, show: Show) -> Result<(), PlayError> {
+        self.request(&format!("CLOSE|{}", sums.mark), show)
     }
 
     /// Listens for so long without asking anything: a till between sales. Results that come are shown and answered.
@@ -261,6 +284,7 @@ impl Player {
             | BoxFrame::NoResult(_)
             | BoxFrame::State(..)
             | BoxFrame::Sums(_)
+            | BoxFrame::DaySums(_)
             | BoxFrame::Ack(_)
             | BoxFrame::Bad(..) => {}
         }
