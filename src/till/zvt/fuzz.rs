@@ -101,7 +101,9 @@ fn read(data: &[u8]) {
     }
     if let Ok(objects) = Reader(data).objects() {
         let mut again = Writer::default();
-        objects.iter().for_each(|(tag, value)| drop(again.object(*tag, value)));
+        for (tag, value) in &objects {
+            again.object(*tag, value);
+        }
         assert_eq!(Reader(&again.0).objects().as_ref(), Ok(&objects));
     }
     if let Ok(value) = number(data) {
@@ -175,7 +177,9 @@ fn says_again(link: Link, framed: impl Fn(&[u8]) -> Vec<u8>, ask: &Ask) {
     }
     data.amount(ask.amount).number(0x49, u64::from(ask.amount.currency().number()), 2);
     match ask.of {
-        Some(Of::Receipt(receipt)) => drop(data.number(0x87, u64::from(receipt.number()), 2)),
+        Some(Of::Receipt(receipt)) => {
+            data.number(0x87, u64::from(receipt.number()), 2);
+        }
         Some(Of::Ticket(_)) => panic!("ZVT knows no tickets"),
         None => {}
     }

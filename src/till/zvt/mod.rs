@@ -7,6 +7,7 @@ pub mod apdu;
 #[cfg(feature = "fuzzing")]
 pub mod fuzz;
 pub mod link;
+mod numbers;
 mod request;
 mod said;
 mod session;
