@@ -7,6 +7,8 @@ pub mod apdu;
 #[cfg(feature = "fuzzing")]
 pub mod fuzz;
 pub mod link;
+#[cfg(test)]
+mod lossy_tests;
 mod numbers;
 mod request;
 mod said;
@@ -20,7 +22,7 @@ use crate::shop::event::TillNumber;
 use crate::shop::money::Currency;
 pub use link::Link;
 pub use session::Zvt;
-pub use wire::{GAP_MS, REPEATS, REST_MS, RESULT_REPEATS, T1_MS, T2_MS, T3_MS, WAITING_MAX};
+pub use wire::{GAP_MS, REPEATS, REST_MS, RESULT_REPEATS, T1_MS, T2_MS, T3_MS, T3_SERIAL_MS, WAITING_MAX};
 
 /// How a serial line is set: 9600 8N2, no flow control (PA00P016 2.1).
 pub const LINE: LineSettings = LineSettings {

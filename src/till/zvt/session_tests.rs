@@ -246,20 +246,48 @@ fn an_abort_is_answered_by_the_shop_and_never_once_the_result_is_out() {
 }
 
 #[test]
-fn a_second_command_waits_and_a_registration_begins_anew() {
+fn an_enquiry_waits_and_any_other_command_shows_that_the_till_has_forgotten_what_ran() {
     let begun = "< ok;! pay 12.50 EUR 165s;";
-    check(&format!("{PAY}accept 1;{PAY}> 05 01 00;paid 1;+50"), &format!("{begun}< no 9C;< no 9C;< result 00"));
+    check(&format!("{PAY}accept 1;> 05 01 00;> 06 70 00;paid 1;+50"), &format!("{begun}< no 9C;< no 9C;< result 00"));
     check(
         &format!("{PAY}accept 1;> 06 00 06 00 00 00 00 09 78;paid 1;+50;ok;{PAY}"),
         format!("{begun}< ok;! unheard 1;< done 19 00 29 00 00 00 01 49 09 78;{begun}").trim_end_matches(';'),
+    );
+    check(&format!("{PAY}accept 1;> 06 22 00;> 06 02 00;paid 1"), &format!("{begun}< no 83;< ok;! unheard 1"));
+    check(&format!("{PAY}accept 1;> 06 18 00;paid 1;+50"), &format!("{begun}< ok;! unheard 1;< done"));
+    // It asks what became of it: the sale goes on, and its result is the answer.
+    check(
+        &format!("{PAY}accept 1;> 06 20 03 00 00 00;accept 1;paid 1;+50;ok;ok"),
+        &format!("{begun}< ok;! again;< result 00;< done;! taken 1"),
+    );
+    // It asks for something else: what there is to say to that, the shop says.
+    check(
+        &format!("{PAY}accept 1;> 06 01 07 04 00 00 00 00 20 00;refuse busy;paid 1;+50;ok;ok"),
+        &format!("{begun}< ok;! pay 20.00 EUR 165s;! unheard 1;< result 9C another sale is under way;< fail 9C"),
+    );
+    // A result on its way that the till has not taken is unheard.
+    check(
+        &format!("{PAY}accept 1;paid 1;+50;> 06 01 07 04 00 00 00 00 20 00"),
+        &format!("{begun}< result 00;< ok;! unheard 1;! pay 20.00 EUR 165s"),
     );
     // A till that answers the end by its next command.
     check(
         &format!("{PAY}accept 1;paid 1;+50;ok;{PAY}"),
         format!("{begun}< result 00;< done;! taken 1;{begun}").trim_end_matches(';'),
     );
-    check(&format!("{PAY}accept 1;> 06 22 00;> 06 02 00;paid 1"), &format!("{begun}< no 83;< ok;! unheard 1"));
-    check(&format!("{PAY}accept 1;> 06 18 00;paid 1;+50"), &format!("{begun}< ok;! unheard 1;< done"));
+}
+
+#[test]
+fn the_same_request_while_it_runs_is_the_same_sale() {
+    let begun = "< ok;! pay 12.50 EUR 165s;";
+    check(&format!("{PAY}accept 1;{PAY}paid 1;+50;ok;ok"), &format!("{begun}< ok;< result 00;< done;! taken 1"));
+    // The till waits from then on.
+    check(&format!("{PAY}accept 1;+100000;{PAY}+100000;paid 1"), &format!("{begun}< ok;< result 00"));
+    // Its result is out: whether this is the same sale, the shop says.
+    check(
+        &format!("{PAY}accept 1;paid 1;+50;{PAY}accept 1;paid 1;+50;ok"),
+        &format!("{begun}< result 00;< ok;! unheard 1;! pay 12.50 EUR 165s;< result 00;< done;! taken 1"),
+    );
 }
 
 #[test]
@@ -432,10 +460,10 @@ fn what_is_not_acknowledged_is_sent_again_after_t2_and_after_a_refusal() {
         &format!("{PAY}accept 1;ack;paid 1;+50;nak;nak;nak;+500000"),
         &format!("{head}< result 00;< result 00;< result 00;! unheard 1"),
     );
-    // Acknowledged, but no answer: said again after T3, as a new frame.
-    serial(&format!("{PAY}accept 1;ack;paid 1;+50;ack;+4999"), &format!("{head}< result 00"));
+    // Acknowledged, but no answer: said again as a new frame, when the till has had time to repeat its own.
+    serial(&format!("{PAY}accept 1;ack;paid 1;+50;ack;+15999"), &format!("{head}< result 00"));
     serial(
-        &format!("{PAY}accept 1;ack;paid 1;+50;ack;+5000;ack;+5000;ack;ok"),
+        &format!("{PAY}accept 1;ack;paid 1;+50;ack;+16000;ack;+16000;ack;ok"),
         &format!("{head}< result 00;< result 00;< result 00;< ack;< done;! taken 1"),
     );
 }
@@ -444,14 +472,20 @@ fn what_is_not_acknowledged_is_sent_again_after_t2_and_after_a_refusal() {
 fn a_repeated_command_is_acknowledged_and_not_done_twice() {
     let head = "< ack;< ok;! pay 12.50 EUR 165s;";
     serial(&format!("{PAY}{PAY}accept 1;ack;paid 1;+50"), &format!("{head}< ack;< ok;< result 00"));
-    // Even when our answer was given up: the till has never heard it.
+    // Our answer was given up: the till waits for nothing any more.
     let wait = Bench::serial_wait(&Apdu::positive());
+    let given_up = format!("{PAY}accept 1;+{wait};+{wait};+{wait};");
+    serial(&format!("{given_up}paid 1"), &format!("{head}< ok;< ok;! unheard 1"));
+    serial(&format!("{given_up}{PAY}"), format!("{head}< ok;< ok;{head}").trim_end_matches(';'));
+    // It may have our answer without our acknowledgement.
+    serial(&format!("{PAY}ack;accept 1;{PAY}ack;paid 1;+50"), &format!("{head}< ack;< ok;< result 00"));
+    serial(&format!("{PAY}ack;accept 1;paid 1;+50;{PAY}"), &format!("{head}< result 00;< ack;< ok"));
+    // It has gone on: this is another request.
     serial(
-        &format!("{PAY}+{wait};+{wait};+{wait};{PAY}ack;accept 1;paid 1;+50"),
-        &format!("{head}< ok;< ok;< ack;< ok;< result 00"),
+        &format!("{PAY}ack;accept 1;paid 1;+50;ack;ok;{PAY}"),
+        format!("{head}< result 00;< ack;< done;! taken 1;{head}").trim_end_matches(';'),
     );
-    // The till has had our answer: this is another command.
-    serial(&format!("{PAY}ack;{PAY}"), &format!("{head}< ack;< no 9C"));
+    serial("> 06 02 00;> 06 02 00;ack;> 06 02 00", "< ack;< ok;< ack;< ok;< ack;< ok");
     // What ran is over: this is another sale.
     serial(
         &format!("{PAY}refuse busy;ack;+50;ack;ok;ack;ok;{PAY}"),
