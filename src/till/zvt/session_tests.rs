@@ -647,6 +647,7 @@ fn every_result_and_every_refusal_has_a_code_and_fits_into_its_command() {
             let done = matches!(outcome, Outcome::Approved | Outcome::Returned { .. });
             assert_eq!(fields.byte(0x27) == Some(0), done, "{outcome:?}");
             assert_eq!(fields.get(0x04).is_some(), done, "only what succeeded has an amount");
+            assert_eq!(fields.number(0x87), Ok(Some(41)), "the till mirrors the number of every result");
         }
     }
 }
