@@ -104,6 +104,15 @@ fn a_status_that_waits_gives_way_to_a_newer_one_and_to_the_result() {
 }
 
 #[test]
+fn a_status_that_was_never_sent_is_not_sent_once_the_result_is_there() {
+    check(
+        &format!("{CRATE_ZVT}{PAY}accept 1;+50;step 1;checking 1;paid 1;ok;ok"),
+        "< ok;< done 19 00 29 00 00 00 01 49 09 78;< ok;! pay 12.50 EUR 300s;< status 0E;< result 00;\
+         < line 00 Cafe Nord",
+    );
+}
+
+#[test]
 fn receipts_come_as_lines_as_a_block_or_not_at_all_as_the_till_has_registered() {
     let lines = |config: &str, more: &str| {
         let mut bench = Bench::new(Link::Tcp);
@@ -170,6 +179,14 @@ fn a_line_that_cannot_be_printed_leaves_the_result_with_the_shop_and_ends_as_the
     check(&format!("{paid}no CC;ok"), &format!("{head}< done;! unheard 1"));
     check(&format!("{paid}+5000;+200000"), &format!("{head}! unheard 1"));
     check(&format!("{paid}no 9C;+1999;+1;ok"), &format!("{head}< line 00 Cafe Nord;< line 00 Till 7"));
+    // An enquiry in between makes it no sooner.
+    check(&format!("{paid}no 9C;> 05 01 00;+1999"), &format!("{head}< no 9C"));
+    // A result put off has no receipt yet.
+    check(
+        &format!("> 06 00 06 00 00 00 82 09 78;+50;ok;{PAY}accept 1;paid 1;+50;no 9C;+3000;paid 1;ok"),
+        "< ok;< done 19 00 29 00 00 00 01 49 09 78;< ok;! pay 12.50 EUR 165s;< result 00;! later 1 2000;< result 00;\
+         < line 00 Cafe Nord",
+    );
 }
 
 #[test]
@@ -194,6 +211,11 @@ fn a_result_that_comes_while_nothing_runs_is_unheard_and_not_said() {
     // T4 is over: the till has gone away.
     check(&format!("{PAY}accept 1;+180000;paid 1"), "< ok;! pay 12.50 EUR 165s;! unheard 1");
     check(&format!("{PAY}accept 1;+179999;paid 1"), "< ok;! pay 12.50 EUR 165s;< result 00");
+    // And begins afresh with the result.
+    check(
+        &format!("{PAY}accept 1;+179999;paid 1;+5000;ok"),
+        "< ok;! pay 12.50 EUR 165s;< result 00;< result 00;< done;! taken 1",
+    );
 }
 
 #[test]
@@ -326,7 +348,10 @@ fn a_day_is_closed_once_the_till_has_taken_its_sums() {
         "> 06 50 03 00 00 00;totals;+50;no 9C;+2000;ok",
         "< ok;! sums day;< result 00;< result 00;< done;! closed 77",
     );
-    check("> 06 50 03 00 00 00;totals;+50;+15000", "< ok;! sums day;< result 00;< result 00;< result 00");
+    check(
+        "> 06 50 03 00 00 00;totals;+50;+15000;> 05 01 00",
+        "< ok;! sums day;< result 00;< result 00;< result 00;< ok;! status",
+    );
     // Asked for in between, nothing is closed.
     check("> 06 10 03 00 00 00;totals;+50;ok;ok", "< ok;! sums day;< result 00;< done");
     check("> 06 50 03 00 00 00;+30000;ok", "< ok;! sums day;< fail FF");
@@ -417,7 +442,9 @@ fn over_tcp_the_rest_of_a_command_may_take_its_time_but_not_for_ever() {
     bench.step("down");
     bench.step("up");
     bench.hear(&pay[..4]);
-    bench.step("+5000");
+    bench.step("+3000");
+    bench.hear(&pay[4..5]);
+    bench.step("+2000");
     assert_eq!(bench.hear(&pay).events.len(), 1);
     assert_eq!(bench.driver.counts().bad_frames, 1);
 }
@@ -556,6 +583,12 @@ fn a_request_is_heard_however_it_is_cut_broken_or_surrounded() {
             assert_eq!(bench.hear(&pay).events.len(), 1, "after one wrong at {at}");
         }
     }
+    for cut in 2..pay.len() - 4 {
+        let out = Bench::new(Link::Serial).hear(&[&pay[..cut], &pay[..]].concat());
+        let heard = out.events.len() + usize::from(out.bytes.ends_with(&[NAK]));
+        assert_eq!(heard, 1, "a frame begun anew after {cut} bytes is heard, or refused and said again");
+    }
+    assert_eq!(Bench::new(Link::Serial).hear(&[&pay[..7], &pay[..]].concat()).events.len(), 1);
     let mut bench = Bench::new(Link::Serial);
     let noise = [0x00, 0xff, 0x10, 0x20, ACK, NAK, 0x02, 0x03];
     let out = bench.hear(&[&noise, &pay[..], &noise, &frame(&hex("05 01 00"))].concat());

@@ -453,7 +453,7 @@ impl Wire {
             Side::Tcp { stream } => {
                 stream.cut();
                 self.end();
-                (self.owed, self.quiet_until) = (0, None);
+                self.quiet_until = None;
             }
             Side::Serial { frames, .. } => {
                 frames.cut();
