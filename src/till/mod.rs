@@ -15,6 +15,7 @@ pub mod receipt;
 mod request;
 pub mod shown;
 pub mod words;
+pub mod zvt;
 
 pub use installer::{TillArgs, run};
 pub use port::{Flow, LineSettings, Parity};
@@ -35,6 +36,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::{fmt, io, thread};
+use zvt::{Link, Zvt, ZvtOptions, ZvtSettings};
 
 /// The language that a till speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +44,18 @@ pub enum Protocol {
     /// Our own (`docs/till-protocol.md`).
     #[default]
     Plain,
+    /// ZVT, the box being the payment terminal.
+    Zvt(ZvtOptions),
+}
+
+impl Protocol {
+    /// How a serial line is set for it where nothing else is said.
+    pub fn line(self) -> LineSettings {
+        match self {
+            Protocol::Plain => LineSettings::default(),
+            Protocol::Zvt(_) => zvt::LINE,
+        }
+    }
 }
 
 /// One till.
@@ -235,6 +249,17 @@ fn driver_of(settings: &TillSettings, shop: &ReceiptFacts) -> Box<dyn Driver> {
             // Numbers of frames sent before a restart are not likely to come again at once.
             let first_id = u16::try_from(Clock::mono().0 % 10_000).unwrap_or(0);
             Box::new(Plain::new(plain, first_id))
+        }
+        Protocol::Zvt(options) => {
+            let zvt = ZvtSettings {
+                till: settings.number,
+                currency: settings.currency,
+                facts: shop.clone(),
+                columns: settings.columns,
+                byte_us: settings.line.byte_us(),
+                options,
+            };
+            Box::new(Zvt::new(zvt, Link::Serial))
         }
     }
 }
