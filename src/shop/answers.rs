@@ -119,17 +119,28 @@ impl Shop {
         turn: &mut Turn,
     ) {
         let Some(sale) = self.sale_of_attempt(attempt) else { return };
-        let mut refused = false;
+        let limit_hours = self.policy.doubt_hours_max;
+        let mut person = None;
         self.change(turn, sale, |sale, turn, _| {
             let Some(refund) = sale.refunds.iter_mut().find(|r| r.id == refund) else { return };
-            let was_refused = refund.needs_person.is_some();
+            let before = refund.needs_person.map(|n| n.why);
             refund.hear(answer, turn.now);
-            refused = !was_refused && refund.needs_person.is_some();
+            let too_long = refund.doubt().is_some_and(|since| is_too_long(since, limit_hours, turn.now));
+            if too_long && refund.needs_person.is_none() {
+                refund.needs_person = Some(NeedsPerson { why: NeedsPersonWhy::Doubt, since: turn.now.wall });
+            }
+            person = refund.needs_person.map(|n| n.why);
+            match person.filter(|_| person != before) {
+                Some(NeedsPersonWhy::RefundRefused) => turn.alarm(Alarm::RefundRefused { refund: refund.id }),
+                Some(NeedsPersonWhy::Doubt) => turn.alarm(Alarm::DoubtTooLong { attempt }),
+                Some(NeedsPersonWhy::WrongPayment) | None => {}
+            }
         });
-        if refused {
-            turn.alarm(Alarm::RefundRefused { refund });
-        }
-        let pace = if self.till_waits_for(refund) { Pace::Live } else { Pace::Rest };
+        let pace = match person {
+            Some(_) => Pace::Person,
+            None if self.till_waits_for(refund) => Pace::Live,
+            None => Pace::Rest,
+        };
         if let Some(live) = self.sales.get_mut(&sale) {
             live.calls.refund_answered(refund, answer.is_ok(), pace, turn.now.mono);
         }
@@ -185,10 +196,14 @@ fn doubt_too_long(attempt: &mut Attempt, limit_hours: u64, turn: &mut Turn) {
         }
         return;
     };
-    if age_ms(since, turn.now) > limit_hours.saturating_mul(3_600_000) && attempt.needs_person.is_none() {
+    if is_too_long(since, limit_hours, turn.now) && attempt.needs_person.is_none() {
         attempt.needs_person = Some(NeedsPerson { why: NeedsPersonWhy::Doubt, since: turn.now.wall });
         turn.alarm(Alarm::DoubtTooLong { attempt: attempt.id });
     }
+}
+
+fn is_too_long(since: Now, limit_hours: u64, now: Now) -> bool {
+    age_ms(since, now) > limit_hours.saturating_mul(3_600_000)
 }
 
 fn age_ms(since: Now, now: Now) -> u64 {

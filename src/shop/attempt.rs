@@ -460,8 +460,17 @@ impl Refund {
             }
             Err(CallError::NotSent | CallError::Unknown | CallError::NotFound) => doubted,
         };
-        if self.state == RefundState::Done {
+        let doubted = self.needs_person.is_some_and(|n| n.why == NeedsPersonWhy::Doubt);
+        if self.state == RefundState::Done || (self.state == RefundState::Accepted && doubted) {
             self.needs_person = None;
+        }
+    }
+
+    /// Since when it is in doubt.
+    pub fn doubt(&self) -> Option<Since> {
+        match self.state {
+            RefundState::Intent { doubt } => doubt,
+            RefundState::Accepted | RefundState::Done | RefundState::Refused => None,
         }
     }
 }

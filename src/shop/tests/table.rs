@@ -413,6 +413,18 @@ fn a_refund_without_an_answer_is_asked_for_again_under_its_id_and_one_accepted_i
 }
 
 #[test]
+fn a_refund_in_doubt_for_days_needs_a_person_and_a_late_answer_still_settles_it() {
+    let doubted = format!("{PAYING}; abort; +3s; take; paid; refund-unknown");
+    after(&doubted, "+4319m; refund-unknown", "");
+    after(&doubted, "+4321m; refund-unknown", "ALARM DoubtTooLong");
+    after(&doubted, "+4321m; refund-unknown; refund-unknown", "");
+    after(&doubted, "+4321m; refund-unknown; +60m", "");
+    after(&doubted, "+4321m; refund-unknown; +1440m", "refund 1 12.50");
+    after(&doubted, "+4321m; refund-unknown; refund-refused", "ALARM RefundRefused");
+    assert_eq!(left_open(&format!("{doubted}; +4321m; refund-unknown; refunded")), 0);
+}
+
+#[test]
 fn a_visit_lasts_while_something_is_done_and_is_not_written_at_every_touch() {
     check("+14m; a leave; +17m", "a:gone; b:gone; c:gone; d:gone");
     check("+15m; a leave; +15m", "a:gone; b:gone; c:gone; d:gone");
