@@ -283,7 +283,7 @@ fn till_settings(config: &Config, till: &config::Till) -> TillSettings {
     TillSettings {
         number: till.number,
         label: till.label.clone(),
-        port: till.port.clone(),
+        port: till::Port::Serial(till.port.clone()),
         protocol: till.protocol,
         line: till.line,
         currency: config.shop.currency,
@@ -326,7 +326,7 @@ impl Answers {
         let tills = tills.into_iter().map(|till| control::TillLine {
             number: till.number.number(),
             label: till.label,
-            port: till.port.display().to_string(),
+            port: till.port.to_string(),
             online: till.online,
             junk_bytes: till.junk_bytes,
             bad_frames: till.bad_frames,

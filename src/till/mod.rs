@@ -30,6 +30,7 @@ use mailbox::Mailbox;
 use plain::{Plain, PlainSettings};
 use port::{Gauges, Line, WAKES_MAX, Wake};
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -44,6 +45,29 @@ pub enum Protocol {
     Plain,
 }
 
+/// Where a till is joined to us.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Port {
+    /// A serial port; a stable name (`/dev/serial/by-id/..`) survives a replug.
+    Serial(PathBuf),
+    /// A TCP port of ours. Tills may share it and are told apart by their addresses.
+    Tcp {
+        /// Where we listen.
+        listen: SocketAddr,
+        /// The till's own address. Nobody else is listened to.
+        peer: IpAddr,
+    },
+}
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Port::Serial(path) => write!(f, "{}", path.display()),
+            Port::Tcp { listen, peer } => write!(f, "tcp://{listen} from {peer}"),
+        }
+    }
+}
+
 /// One till.
 #[derive(Clone, Debug)]
 pub struct TillSettings {
@@ -51,11 +75,11 @@ pub struct TillSettings {
     pub number: TillNumber,
     /// What people call it.
     pub label: String,
-    /// Its serial port; a stable name (`/dev/serial/by-id/..`) survives a replug.
-    pub port: PathBuf,
+    /// Where it is.
+    pub port: Port,
     /// What it speaks.
     pub protocol: Protocol,
-    /// How its line is set.
+    /// How its line is set, if it is serial.
     pub line: LineSettings,
     /// The shop's currency.
     pub currency: Currency,
@@ -69,7 +93,7 @@ pub enum StartError {
     /// Two tills have this number: correct the configuration.
     NumberTwice(TillNumber),
     /// Two tills have this port: correct the configuration.
-    PortTwice(PathBuf),
+    PortTwice(Port),
     /// The system gives no thread: free resources and start again.
     Thread(io::Error),
 }
@@ -78,7 +102,7 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::NumberTwice(till) => write!(f, "till number {till} is used twice: give each till its own"),
-            StartError::PortTwice(port) => write!(f, "two tills share {}: give each till its own port", port.display()),
+            StartError::PortTwice(port) => write!(f, "two tills share {port}: give each till its own port"),
             StartError::Thread(_) => {
                 f.write_str("the system gives no thread for a till: free memory or raise the limit")
             }
@@ -102,9 +126,9 @@ pub struct TillStatus {
     pub number: TillNumber,
     /// What people call it.
     pub label: String,
-    /// Its port.
-    pub port: PathBuf,
-    /// Whether the port is open.
+    /// Where it is.
+    pub port: Port,
+    /// Whether its port is open or its connection stands.
     pub online: bool,
     /// Bytes that belonged to no frame.
     pub junk_bytes: u64,
@@ -127,7 +151,7 @@ pub struct Tills(BTreeMap<TillNumber, Till>);
 #[derive(Debug)]
 struct Till {
     label: String,
-    port: PathBuf,
+    port: Port,
     mailbox: Arc<Mailbox>,
     gauges: Arc<Gauges>,
     wake: SyncSender<Wake>,
@@ -173,12 +197,12 @@ impl Tills {
 
 /// How the lines are doing.
 #[derive(Clone, Debug)]
-pub struct StatusReader(Vec<(TillNumber, String, PathBuf, Arc<Gauges>)>);
+pub struct StatusReader(Vec<(TillNumber, String, Port, Arc<Gauges>)>);
 
 impl StatusReader {
     /// Each till's line now, by till number.
     pub fn status(&self) -> Vec<TillStatus> {
-        let one = |(number, label, port, gauges): &(TillNumber, String, PathBuf, Arc<Gauges>)| TillStatus {
+        let one = |(number, label, port, gauges): &(TillNumber, String, Port, Arc<Gauges>)| TillStatus {
             number: *number,
             label: label.clone(),
             port: port.clone(),
@@ -204,12 +228,16 @@ impl Drop for Tills {
 }
 
 fn start_one(settings: TillSettings, shop: &ReceiptFacts, inbox: &Inbox) -> io::Result<Till> {
+    let path = match &settings.port {
+        Port::Serial(path) => path.clone(),
+        Port::Tcp { .. } => return Err(io::ErrorKind::Unsupported.into()),
+    };
     let (wake, wakes) = sync_channel(WAKES_MAX);
     let mailbox = Arc::new(Mailbox::default());
     let gauges = Arc::new(Gauges::default());
     let line = Line {
         till: settings.number,
-        path: settings.port.clone(),
+        path,
         settings: settings.line,
         driver: driver_of(&settings, shop),
         mailbox: Arc::clone(&mailbox),
