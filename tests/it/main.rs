@@ -15,5 +15,6 @@ mod line;
 mod platform;
 mod portal;
 mod store;
+mod tcp;
 mod till;
 mod watchdog;
