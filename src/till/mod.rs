@@ -16,6 +16,7 @@ mod request;
 pub mod shown;
 pub mod tcp;
 pub mod words;
+pub mod zvt;
 
 pub use installer::{TillArgs, run};
 pub use port::{Flow, LineSettings, Parity};
@@ -38,6 +39,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::{fmt, io, thread};
 use tcp::{Door, Guest, Listening};
+use zvt::{Link, Zvt, ZvtOptions, ZvtSettings};
 
 /// The language that a till speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,6 +47,18 @@ pub enum Protocol {
     /// Our own (`docs/till-protocol.md`).
     #[default]
     Plain,
+    /// ZVT, the box being the payment terminal.
+    Zvt(ZvtOptions),
+}
+
+impl Protocol {
+    /// How a serial line is set for it where nothing else is said.
+    pub fn line(self) -> LineSettings {
+        match self {
+            Protocol::Plain => LineSettings::default(),
+            Protocol::Zvt(_) => zvt::LINE,
+        }
+    }
 }
 
 /// Where a till is joined to us.
@@ -294,6 +308,21 @@ fn driver_of(settings: &TillSettings, shop: &ReceiptFacts) -> Box<dyn Driver> {
             // Numbers of frames sent before a restart are not likely to come again at once.
             let first_id = u16::try_from(Clock::mono().0 % 10_000).unwrap_or(0);
             Box::new(Plain::new(plain, first_id))
+        }
+        Protocol::Zvt(options) => {
+            let zvt = ZvtSettings {
+                till: settings.number,
+                currency: settings.currency,
+                facts: shop.clone(),
+                columns: settings.columns,
+                byte_us: settings.line.byte_us(),
+                options,
+            };
+            let link = match settings.port {
+                Port::Serial(_) => Link::Serial,
+                Port::Tcp { .. } => Link::Tcp,
+            };
+            Box::new(Zvt::new(zvt, link))
         }
     }
 }
