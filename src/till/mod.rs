@@ -16,7 +16,9 @@ pub mod port;
 pub mod receipt;
 mod request;
 pub mod shown;
+pub mod tcp;
 pub mod words;
+pub mod zvt;
 
 pub use installer::{TillArgs, run};
 pub use listen::{ListenArgs, listen};
@@ -32,7 +34,7 @@ use crate::shop::money::Currency;
 use driver::Driver;
 use mailbox::Mailbox;
 use plain::{Plain, PlainSettings};
-use port::{Gauges, Line, WAKES_MAX, Wake};
+use port::{Gauges, Line, WAKES_MAX, Wake, Way};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -40,6 +42,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::{fmt, io, thread};
+use tcp::{Door, Guest, Listening};
+use zvt::{Link, Zvt, ZvtOptions, ZvtSettings};
 
 /// The language that a till speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +51,18 @@ pub enum Protocol {
     /// Our own (`docs/till-protocol.md`).
     #[default]
     Plain,
+    /// ZVT, the box being the payment terminal.
+    Zvt(ZvtOptions),
+}
+
+impl Protocol {
+    /// How a serial line is set for it where nothing else is said.
+    pub fn line(self) -> LineSettings {
+        match self {
+            Protocol::Plain => LineSettings::default(),
+            Protocol::Zvt(_) => zvt::LINE,
+        }
+    }
 }
 
 /// Where a till is joined to us.
@@ -61,6 +77,19 @@ pub enum Port {
         /// The till's own address. Nobody else is listened to.
         peer: IpAddr,
     },
+}
+
+impl Port {
+    /// Whether two tills there could not be told apart.
+    fn is(&self, other: &Port) -> bool {
+        match (self, other) {
+            (Port::Serial(one), Port::Serial(two)) => one == two,
+            (Port::Tcp { listen: at, peer: one }, Port::Tcp { listen, peer: two }) => {
+                at == listen && one.to_canonical() == two.to_canonical()
+            }
+            (Port::Serial(_), Port::Tcp { .. }) | (Port::Tcp { .. }, Port::Serial(_)) => false,
+        }
+    }
 }
 
 impl fmt::Display for Port {
@@ -150,7 +179,10 @@ pub struct TillStatus {
 
 /// All tills. Dropping it ends their threads; a reader blocked in its port ends when the port hangs up.
 #[derive(Debug)]
-pub struct Tills(BTreeMap<TillNumber, Till>);
+pub struct Tills {
+    tills: BTreeMap<TillNumber, Till>,
+    _listening: Vec<Listening>,
+}
 
 #[derive(Debug)]
 struct Till {
@@ -162,28 +194,31 @@ struct Till {
 }
 
 impl Tills {
-    /// Starts two threads for each till. A port that is missing is tried again every second.
+    /// Starts two threads for each till, and one for each address that tills come to. A port that is missing or an
+    /// address that is not ours yet is tried again every second.
     pub fn start(settings: Vec<TillSettings>, shop: &ReceiptFacts, inbox: &Inbox) -> Result<Tills, StartError> {
         let mut tills: BTreeMap<TillNumber, Till> = BTreeMap::new();
         for one in &settings {
             if settings.iter().filter(|s| s.number == one.number).count() > 1 {
                 return Err(StartError::NumberTwice(one.number));
             }
-            if settings.iter().filter(|s| s.port == one.port).count() > 1 {
+            if settings.iter().filter(|s| s.port.is(&one.port)).count() > 1 {
                 return Err(StartError::PortTwice(one.port.clone()));
             }
         }
+        let mut guests: BTreeMap<SocketAddr, BTreeMap<IpAddr, Guest>> = BTreeMap::new();
         for one in settings {
             let number = one.number;
-            tills.insert(number, start_one(one, shop, inbox).map_err(StartError::Thread)?);
+            tills.insert(number, start_one(one, shop, inbox, &mut guests).map_err(StartError::Thread)?);
         }
-        Ok(Tills(tills))
+        let listening = guests.into_iter().map(|(at, guests)| Listening::start(at, guests)).collect::<io::Result<_>>();
+        Ok(Tills { tills, _listening: listening.map_err(StartError::Thread)? })
     }
 
     /// Says something to a till. Never blocks: what the till's port has not yet taken waits in a bounded mailbox, which
     /// drops progress first and results never. A till that is not configured is told nothing.
     pub fn tell(&self, till: TillNumber, answer: TillAnswer) {
-        if let Some(till) = self.0.get(&till) {
+        if let Some(till) = self.tills.get(&till) {
             till.mailbox.put(answer);
             // A full queue of wake-ups wakes it as well.
             let _ = till.wake.try_send(Wake::Told);
@@ -195,7 +230,7 @@ impl Tills {
         let one = |(number, till): (&TillNumber, &Till)| {
             (*number, till.label.clone(), till.port.clone(), Arc::clone(&till.gauges))
         };
-        StatusReader(self.0.iter().map(one).collect())
+        StatusReader(self.tills.iter().map(one).collect())
     }
 }
 
@@ -224,25 +259,35 @@ impl StatusReader {
 
 impl Drop for Tills {
     fn drop(&mut self) {
-        for till in self.0.values() {
+        for till in self.tills.values() {
             till.mailbox.close();
             let _ = till.wake.try_send(Wake::Told);
         }
     }
 }
 
-fn start_one(settings: TillSettings, shop: &ReceiptFacts, inbox: &Inbox) -> io::Result<Till> {
-    let path = match &settings.port {
-        Port::Serial(path) => path.clone(),
-        Port::Tcp { .. } => return Err(io::ErrorKind::Unsupported.into()),
-    };
+fn start_one(
+    settings: TillSettings,
+    shop: &ReceiptFacts,
+    inbox: &Inbox,
+    guests: &mut BTreeMap<SocketAddr, BTreeMap<IpAddr, Guest>>,
+) -> io::Result<Till> {
     let (wake, wakes) = sync_channel(WAKES_MAX);
     let mailbox = Arc::new(Mailbox::default());
     let gauges = Arc::new(Gauges::default());
+    let till = settings.number;
+    let way = match &settings.port {
+        Port::Serial(path) => Way::Serial(path.clone(), settings.line),
+        Port::Tcp { listen, peer } => {
+            let door = Arc::new(Door::default());
+            let guest = Guest { till, door: Arc::clone(&door), wake: wake.clone() };
+            guests.entry(*listen).or_default().insert(peer.to_canonical(), guest);
+            Way::Tcp(door)
+        }
+    };
     let line = Line {
-        till: settings.number,
-        path,
-        settings: settings.line,
+        till,
+        way,
         driver: driver_of(&settings, shop),
         mailbox: Arc::clone(&mailbox),
         gauges: Arc::clone(&gauges),
@@ -250,7 +295,7 @@ fn start_one(settings: TillSettings, shop: &ReceiptFacts, inbox: &Inbox) -> io::
         wake: wake.clone(),
         wakes,
     };
-    thread::Builder::new().name(format!("till-{}", settings.number)).spawn(move || line.run())?;
+    thread::Builder::new().name(format!("till-{till}")).spawn(move || line.run())?;
     Ok(Till { label: settings.label, port: settings.port, mailbox, gauges, wake })
 }
 
@@ -267,6 +312,21 @@ fn driver_of(settings: &TillSettings, shop: &ReceiptFacts) -> Box<dyn Driver> {
             // Numbers of frames sent before a restart are not likely to come again at once.
             let first_id = u16::try_from(Clock::mono().0 % 10_000).unwrap_or(0);
             Box::new(Plain::new(plain, first_id))
+        }
+        Protocol::Zvt(options) => {
+            let zvt = ZvtSettings {
+                till: settings.number,
+                currency: settings.currency,
+                facts: shop.clone(),
+                columns: settings.columns,
+                byte_us: settings.line.byte_us(),
+                options,
+            };
+            let link = match settings.port {
+                Port::Serial(_) => Link::Serial,
+                Port::Tcp { .. } => Link::Tcp,
+            };
+            Box::new(Zvt::new(zvt, link))
         }
     }
 }

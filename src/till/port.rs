@@ -1,15 +1,17 @@
-//! One serial port: opens, locks, reads, writes and reopens it, and keeps its driver's deadlines. Knows no protocol.
+//! One till's line: opens, locks, reads, writes and reopens its serial port or takes its connections, and keeps its
+//! driver's deadlines. Knows no protocol.
 
 use super::driver::{Driver, Out};
 use super::mailbox::Mailbox;
 pub use super::opening::{PortError, open};
+use super::tcp::{Connection, Door};
 use crate::clock::Clock;
 use crate::inbox::Inbox;
 use crate::shop::event::{Event, TillNumber};
 use crate::shop::time::Mono;
 use serialport::{ClearBuffer, SerialPort, TTYPort};
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
@@ -146,7 +148,7 @@ pub fn read_all(port: &mut TTYPort, mut piece: impl FnMut(&[u8]) -> bool) {
 /// What wakes a port's own thread.
 #[derive(Debug)]
 pub(super) enum Wake {
-    /// The mailbox holds something.
+    /// The mailbox holds something, or somebody stands before the door.
     Told,
     /// Bytes from the port opened as the n-th.
     Bytes(u64, Vec<u8>),
@@ -169,14 +171,36 @@ pub(super) struct Gauges {
 /// One till's line and all that belongs to it; lives on its own thread.
 pub(super) struct Line {
     pub(super) till: TillNumber,
-    pub(super) path: PathBuf,
-    pub(super) settings: LineSettings,
+    pub(super) way: Way,
     pub(super) driver: Box<dyn Driver>,
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) gauges: Arc<Gauges>,
     pub(super) inbox: Inbox,
     pub(super) wake: SyncSender<Wake>,
     pub(super) wakes: Receiver<Wake>,
+}
+
+/// How a line is joined to its till.
+pub(super) enum Way {
+    /// By a serial port.
+    Serial(PathBuf, LineSettings),
+    /// By connections that the till makes.
+    Tcp(Arc<Door>),
+}
+
+/// What joins a line to its till, while something does.
+enum Joint {
+    Serial(TTYPort),
+    Tcp(Connection),
+}
+
+impl Joint {
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Joint::Serial(port) => write_all(port, bytes),
+            Joint::Tcp(connection) => connection.write_all(bytes),
+        }
+    }
 }
 
 /// The gateway has gone: nothing more is to be done.
@@ -188,80 +212,128 @@ impl Line {
         let mut opened: u64 = 0;
         let mut complained: Option<io::ErrorKind> = None;
         loop {
-            let result = match self.connect(opened.saturating_add(1)) {
-                Ok(port) => {
+            let result = match self.join(opened.saturating_add(1)) {
+                Ok(Some(joint)) => {
                     opened = opened.saturating_add(1);
                     complained = None;
                     self.gauges.reopened.store(opened.saturating_sub(1), Ordering::Relaxed);
-                    tracing::info!(till = %self.till, port = %self.path.display(), "till port open");
-                    self.serve(opened, port)
+                    self.serve(opened, joint)
                 }
+                Ok(None) => Ok(()),
                 Err(e) => {
                     // Said again when it fails otherwise than before, not each second.
                     if complained != Some(e.kind()) {
                         complained = Some(e.kind());
-                        tracing::warn!(till = %self.till, error = %e,
-                            "till port cannot be opened, trying again every second");
+                        self.complain(&e);
                     }
                     Ok(())
                 }
             };
-            if result.and_then(|()| self.wait_closed()).is_err() {
+            if result.and_then(|()| self.wait_apart()).is_err() {
                 return;
             }
         }
     }
 
-    /// Opens the port and starts its reader.
-    fn connect(&self, opened: u64) -> io::Result<TTYPort> {
-        let port = open(&self.path, &self.settings)?;
+    /// Opens the port, or lets in the till that has come, and starts the reader. `None`: no till has come.
+    fn join(&self, nth: u64) -> io::Result<Option<Joint>> {
+        match &self.way {
+            Way::Serial(path, settings) => {
+                let port = self.connect(path, settings, nth)?;
+                tracing::info!(till = %self.till, port = %path.display(), "till port open");
+                Ok(Some(Joint::Serial(port)))
+            }
+            Way::Tcp(door) => {
+                let Some(connection) = door.enter() else { return Ok(None) };
+                connection.read_on(self.till, nth, self.wake.clone())?;
+                tracing::info!(till = %self.till, "till connected");
+                Ok(Some(Joint::Tcp(connection)))
+            }
+        }
+    }
+
+    fn complain(&self, e: &io::Error) {
+        match &self.way {
+            Way::Serial(..) => tracing::warn!(till = %self.till, error = %e,
+                "till port cannot be opened, trying again every second"),
+            Way::Tcp(_) => tracing::warn!(till = %self.till, error = %e, "till cannot be listened to: free memory"),
+        }
+    }
+
+    fn connect(&self, path: &Path, settings: &LineSettings, nth: u64) -> io::Result<TTYPort> {
+        let port = open(path, settings)?;
         // What was said before anybody listened is stale; a till that still wants it says it again.
         port.clear(ClearBuffer::Input)?;
         let mut reading = port.try_clone_native()?;
         let wake = self.wake.clone();
         thread::Builder::new().name(format!("till-{}-read", self.till)).spawn(move || {
-            read_all(&mut reading, |piece| wake.send(Wake::Bytes(opened, piece.to_vec())).is_ok());
+            read_all(&mut reading, |piece| wake.send(Wake::Bytes(nth, piece.to_vec())).is_ok());
             // Closed before it is reported, so that it can be opened again.
             drop(reading);
-            let _ = wake.send(Wake::Gone(opened));
+            let _ = wake.send(Wake::Gone(nth));
         })?;
         Ok(port)
     }
 
-    /// While the port is open.
-    fn serve(&mut self, opened: u64, mut port: TTYPort) -> Result<(), Over> {
+    /// While the till is joined.
+    fn serve(&mut self, nth: u64, mut joint: Joint) -> Result<(), Over> {
         self.gauges.online.store(true, Ordering::Relaxed);
-        self.step(Some(&mut port), |driver, now, out| driver.line(now, true, out))?;
+        self.step(Some(&mut joint), |driver, now, out| driver.line(now, true, out))?;
         loop {
             match self.next_wake(None) {
                 Some(Wake::Told) => {}
-                Some(Wake::Bytes(n, bytes)) if n == opened => {
-                    self.step(Some(&mut port), |driver, now, out| driver.received(now, &bytes, out))?;
+                Some(Wake::Bytes(n, bytes)) if n == nth => {
+                    self.step(Some(&mut joint), |driver, now, out| driver.received(now, &bytes, out))?;
                 }
-                Some(Wake::Gone(n)) if n == opened => break,
+                Some(Wake::Gone(n)) if n == nth => break,
                 Some(Wake::Bytes(..) | Wake::Gone(_)) => {}
-                None => self.step(Some(&mut port), |driver, now, out| driver.passed(now, out))?,
+                None => self.step(Some(&mut joint), |driver, now, out| driver.passed(now, out))?,
             }
-            self.tell_waiting(Some(&mut port))?;
+            self.tell_waiting(Some(&mut joint))?;
         }
-        tracing::warn!(till = %self.till, port = %self.path.display(), "till port hung up: check cable and adapter");
-        let _ = port.clear(ClearBuffer::Output);
-        drop(port);
+        self.part(joint);
         self.gauges.online.store(false, Ordering::Relaxed);
         self.step(None, |driver, now, out| driver.line(now, false, out))
     }
 
-    /// While the port is closed: until it is time to try again. The driver's clock goes on.
-    fn wait_closed(&mut self) -> Result<(), Over> {
-        let again = Clock::mono().plus_ms(u64::try_from(REOPEN_EVERY.as_millis()).unwrap_or(u64::MAX));
-        while Clock::mono() < again {
-            match self.next_wake(Some(again)) {
+    fn part(&self, joint: Joint) {
+        if let Joint::Serial(port) = &joint {
+            let _ = port.clear(ClearBuffer::Output);
+        }
+        drop(joint);
+        match &self.way {
+            Way::Serial(path, _) => {
+                tracing::warn!(till = %self.till, port = %path.display(), "till port hung up: check cable and adapter");
+            }
+            Way::Tcp(door) => {
+                door.leave();
+                tracing::info!(till = %self.till, "till disconnected");
+            }
+        }
+    }
+
+    /// Until the till may be joined again: a port is tried every second, a till comes when it likes. The driver's clock
+    /// goes on.
+    fn wait_apart(&mut self) -> Result<(), Over> {
+        let again = match &self.way {
+            Way::Serial(..) => Some(Clock::mono().plus_ms(u64::try_from(REOPEN_EVERY.as_millis()).unwrap_or(u64::MAX))),
+            Way::Tcp(_) => None,
+        };
+        while again.is_none_or(|again| Clock::mono() < again) && !self.is_knocked_at() {
+            match self.next_wake(again) {
                 Some(Wake::Told | Wake::Bytes(..) | Wake::Gone(_)) => {}
                 None => self.step(None, |driver, now, out| driver.passed(now, out))?,
             }
             self.tell_waiting(None)?;
         }
         Ok(())
+    }
+
+    fn is_knocked_at(&self) -> bool {
+        match &self.way {
+            Way::Serial(..) => false,
+            Way::Tcp(door) => door.is_knocked_at(),
+        }
     }
 
     /// Waits for a wake-up, the driver's deadline or `until`; without either, for ever.
@@ -271,9 +343,9 @@ impl Line {
         self.wakes.recv_timeout(Duration::from_millis(Clock::mono().ms_until(due))).ok()
     }
 
-    fn tell_waiting(&mut self, mut port: Option<&mut TTYPort>) -> Result<(), Over> {
+    fn tell_waiting(&mut self, mut joint: Option<&mut Joint>) -> Result<(), Over> {
         while let Some(answer) = self.mailbox.take() {
-            self.step(port.as_deref_mut(), |driver, now, out| driver.tell(now, &answer, out))?;
+            self.step(joint.as_deref_mut(), |driver, now, out| driver.tell(now, &answer, out))?;
         }
         if self.mailbox.closed() { Err(Over) } else { Ok(()) }
     }
@@ -281,14 +353,14 @@ impl Line {
     /// One call of the driver, and what comes of it.
     fn step(
         &mut self,
-        port: Option<&mut TTYPort>,
+        joint: Option<&mut Joint>,
         call: impl FnOnce(&mut dyn Driver, Mono, &mut Out),
     ) -> Result<(), Over> {
         let mut out = Out::default();
         call(self.driver.as_mut(), Clock::mono(), &mut out);
-        if let Some(port) = port
+        if let Some(joint) = joint
             && !out.bytes.is_empty()
-            && let Err(e) = write_all(port, &out.bytes)
+            && let Err(e) = joint.write_all(&out.bytes)
         {
             self.gauges.writes_dropped.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(till = %self.till, error = %e, "till does not read");

@@ -18,5 +18,6 @@ mod platform;
 mod port;
 mod portal;
 mod store;
+mod tcp;
 mod till;
 mod watchdog;

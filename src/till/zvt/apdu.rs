@@ -1,0 +1,522 @@
+//! What ZVT commands and answers are made of: lengths, BCD, bitmaps, TLVs. Reads and writes them; knows no dialogue.
+//!
+//! Sources: PA00P015 (commands, bitmaps, TLV), PA00P016 (APDUs on the line).
+
+use crate::shop::money::Amount;
+
+/// Most bytes of data that we keep of one APDU. Longer ones are skipped and refused; no command of a till is as long.
+pub const DATA_BYTES_MAX: usize = 2_048;
+/// Longest tag of a TLV object, in bytes.
+const TAG_BYTES_MAX: usize = 3;
+
+/// Class and instruction of the commands that either side sends, as one number.
+pub mod control {
+    /// Till: registration.
+    pub const REGISTRATION: u16 = 0x0600;
+    /// Till: authorisation, a payment.
+    pub const AUTHORISATION: u16 = 0x0601;
+    /// Till: log-off.
+    pub const LOG_OFF: u16 = 0x0602;
+    /// Box: completion. Ends a command that succeeded.
+    pub const COMPLETION: u16 = 0x060f;
+    /// Till: read turnover totals.
+    pub const TOTALS: u16 = 0x0610;
+    /// Till: print the turnover receipts again.
+    pub const REPRINT: u16 = 0x0612;
+    /// Till: reset the terminal.
+    pub const RESET: u16 = 0x0618;
+    /// Box: abort. Ends a command that failed.
+    pub const ABORTED: u16 = 0x061e;
+    /// Till: repeat the last receipt.
+    pub const REPEAT_RECEIPT: u16 = 0x0620;
+    /// Till: reversal.
+    pub const REVERSAL: u16 = 0x0630;
+    /// Till: refund.
+    pub const REFUND: u16 = 0x0631;
+    /// Till: end of day.
+    pub const END_OF_DAY: u16 = 0x0650;
+    /// Till: diagnosis.
+    pub const DIAGNOSIS: u16 = 0x0670;
+    /// Till: initialisation.
+    pub const INITIALISATION: u16 = 0x0693;
+    /// Till: abort the running command.
+    pub const ABORT: u16 = 0x06b0;
+    /// Box: print one line.
+    pub const PRINT_LINE: u16 = 0x06d1;
+    /// Box: print a block of text.
+    pub const PRINT_BLOCK: u16 = 0x06d3;
+    /// Till: status enquiry.
+    pub const STATUS_ENQUIRY: u16 = 0x0501;
+    /// Box: status information, the result.
+    pub const STATUS_INFORMATION: u16 = 0x040f;
+    /// Box: intermediate status.
+    pub const INTERMEDIATE_STATUS: u16 = 0x04ff;
+    /// Either: done, or accepted.
+    pub const POSITIVE: u16 = 0x8000;
+    /// Either: refused; the second byte says why.
+    pub const NEGATIVE: u16 = 0x8400;
+}
+
+/// Bitmaps, as they are written.
+pub mod bitmap {
+    /// Service byte, 1.
+    pub const SERVICE_BYTE: u8 = 0x03;
+    /// Amount in minor units, 6 BCD.
+    pub const AMOUNT: u8 = 0x04;
+    /// TLV container.
+    pub const TLV: u8 = 0x06;
+    /// Trace number, 3 BCD.
+    pub const TRACE: u8 = 0x0b;
+    /// Time HHMMSS, 3 BCD.
+    pub const TIME: u8 = 0x0c;
+    /// Date MMDD, 2 BCD.
+    pub const DATE: u8 = 0x0d;
+    /// Status byte or payment type, 1.
+    pub const STATUS: u8 = 0x19;
+    /// Result code, 1.
+    pub const RESULT: u8 = 0x27;
+    /// Terminal identifier, 4 BCD.
+    pub const TERMINAL_ID: u8 = 0x29;
+    /// Additional text, LLLVAR.
+    pub const TEXT: u8 = 0x3c;
+    /// Currency, 2 BCD.
+    pub const CURRENCY: u8 = 0x49;
+    /// Sums, LLLVAR.
+    pub const SUMS: u8 = 0x60;
+    /// Receipt number, 2 BCD.
+    pub const RECEIPT: u8 = 0x87;
+    /// Card type, 1.
+    pub const CARD_TYPE: u8 = 0x8a;
+    /// Card name, LLVAR, NUL-terminated.
+    pub const CARD_NAME: u8 = 0x8b;
+}
+
+/// Tags of TLV objects.
+pub mod tag {
+    /// A line of text.
+    pub const LINE: u32 = 0x07;
+    /// Attributes of the lines before it; FF ends the block.
+    pub const LINE_ATTRIBUTE: u32 = 0x09;
+    /// A command, in [`COMMANDS`].
+    pub const COMMAND: u32 = 0x0a;
+    /// Texts for the display.
+    pub const DISPLAY: u32 = 0x24;
+    /// A block of text for the printer.
+    pub const PRINT: u32 = 0x25;
+    /// Commands that the till knows.
+    pub const COMMANDS: u32 = 0x26;
+    /// Kind of receipt: 1 shop, 2 customer, 3 administration.
+    pub const RECEIPT_KIND: u32 = 0x1f07;
+    /// The number of the last receipt that the till has.
+    pub const LAST_RECEIPT: u32 = 0x1f1f;
+}
+
+/// Result and error codes (PA00P015, error messages).
+pub mod code {
+    /// Done.
+    pub const DONE: u8 = 0x00;
+    /// Aborted, or its time is over.
+    pub const ABORTED: u8 = 0x6c;
+    /// Wrong currency.
+    pub const CURRENCY: u8 = 0x6f;
+    /// Not possible.
+    pub const NOT_POSSIBLE: u8 = 0x83;
+    /// A command that cannot be read.
+    pub const UNREADABLE: u8 = 0x9a;
+    /// Please wait.
+    pub const WAIT: u8 = 0x9c;
+    /// The other side does not answer.
+    pub const NO_ANSWER: u8 = 0xa1;
+    /// No connection.
+    pub const NO_CONNECTION: u8 = 0xa3;
+    /// Already reversed.
+    pub const REVERSED: u8 = 0xb4;
+    /// Cannot be reversed.
+    pub const IRREVERSIBLE: u8 = 0xb5;
+    /// More than may be paid.
+    pub const TOO_MUCH: u8 = 0xc3;
+    /// Less than may be paid.
+    pub const TOO_LITTLE: u8 = 0xc8;
+    /// System error.
+    pub const SYSTEM: u8 = 0xff;
+}
+
+/// What cannot be read: cut off, a length beyond the end, a digit that is none, a bitmap twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed;
+
+/// One command or answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Apdu {
+    /// Class and instruction; see [`control`].
+    pub control: u16,
+    /// What follows the length.
+    pub data: Vec<u8>,
+}
+
+impl Apdu {
+    /// A command or answer with this data, of which at most 65,535 bytes are written.
+    pub fn new(control: u16, data: Vec<u8>) -> Apdu {
+        Apdu { control, data }
+    }
+
+    /// *Done*, or *accepted*.
+    pub fn positive() -> Apdu {
+        Apdu::new(control::POSITIVE, Vec::new())
+    }
+
+    /// *Refused*, for this reason.
+    pub fn negative(code: u8) -> Apdu {
+        Apdu::new(control::NEGATIVE | u16::from(code), Vec::new())
+    }
+
+    /// If it is an answer: `Ok` for *done*, else the reason of the refusal.
+    pub fn answer(&self) -> Option<Result<(), u8>> {
+        let [class, instruction] = self.control.to_be_bytes();
+        match class {
+            0x80 => Some(Ok(())),
+            0x84 => Some(Err(instruction)),
+            _ => None,
+        }
+    }
+
+    /// As it goes over the line: class, instruction, length (one byte, or `FF` low high), data.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut bytes = self.control.to_be_bytes().to_vec();
+        let length = u16::try_from(self.data.len()).unwrap_or(u16::MAX);
+        match u8::try_from(length) {
+            Ok(short) if short < 0xff => bytes.push(short),
+            Ok(_) | Err(_) => {
+                bytes.push(0xff);
+                bytes.extend_from_slice(&length.to_le_bytes());
+            }
+        }
+        bytes.extend_from_slice(self.data.get(..usize::from(length)).unwrap_or_default());
+        bytes
+    }
+
+    /// The one APDU that these bytes are, no byte more or less.
+    pub fn parse(bytes: &[u8]) -> Result<Apdu, Malformed> {
+        let mut reader = Reader(bytes);
+        let control = u16::from_be_bytes([reader.byte()?, reader.byte()?]);
+        let length = match reader.byte()? {
+            0xff => usize::from(u16::from_le_bytes([reader.byte()?, reader.byte()?])),
+            short => usize::from(short),
+        };
+        let data = reader.take(length)?.to_vec();
+        if reader.0.is_empty() { Ok(Apdu { control, data }) } else { Err(Malformed) }
+    }
+}
+
+/// Bytes yet to be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'a>(pub &'a [u8]);
+
+impl<'a> Reader<'a> {
+    /// The next byte.
+    pub fn byte(&mut self) -> Result<u8, Malformed> {
+        let (first, rest) = self.0.split_first().ok_or(Malformed)?;
+        self.0 = rest;
+        Ok(*first)
+    }
+
+    /// The next `length` bytes.
+    pub fn take(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
+        let (taken, rest) = self.0.split_at_checked(length).ok_or(Malformed)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    /// The bitmaps that follow, up to the end or to the first one that is in no table (its length is not known).
+    pub fn fields(mut self) -> Result<Fields<'a>, Malformed> {
+        let mut fields: Vec<(u8, &[u8])> = Vec::new();
+        while let Ok(bitmap) = self.byte() {
+            let length = match length_of(bitmap) {
+                Some(Length::Fixed(bytes)) => bytes,
+                Some(Length::Digits(digits)) => self.digits_length(digits)?,
+                Some(Length::Ber) => self.ber_length()?,
+                None => break,
+            };
+            if fields.iter().any(|(seen, _)| *seen == bitmap) {
+                return Err(Malformed);
+            }
+            fields.push((bitmap, self.take(length)?));
+        }
+        Ok(Fields(fields))
+    }
+
+    /// The TLV objects that follow, up to the end. Objects within objects are read by reading an object's value.
+    pub fn objects(mut self) -> Result<Vec<(u32, &'a [u8])>, Malformed> {
+        let mut objects = Vec::new();
+        while !self.0.is_empty() {
+            let tag = self.tag()?;
+            let length = self.ber_length()?;
+            objects.push((tag, self.take(length)?));
+        }
+        Ok(objects)
+    }
+
+    /// LLVAR, LLLVAR: decimal digits in the low halves of bytes `Fx`.
+    fn digits_length(&mut self, digits: usize) -> Result<usize, Malformed> {
+        self.take(digits)?.iter().try_fold(0_usize, |length, byte| match byte & 0x0f {
+            digit @ 0..=9 => Ok(length.saturating_mul(10).saturating_add(usize::from(digit))),
+            _ => Err(Malformed),
+        })
+    }
+
+    fn ber_length(&mut self) -> Result<usize, Malformed> {
+        match self.byte()? {
+            short @ 0..=0x7f => Ok(usize::from(short)),
+            0x81 => self.byte().map(usize::from),
+            0x82 => Ok(usize::from(u16::from_be_bytes([self.byte()?, self.byte()?]))),
+            _ => Err(Malformed),
+        }
+    }
+
+    fn tag(&mut self) -> Result<u32, Malformed> {
+        let first = self.byte()?;
+        let mut tag = u32::from(first);
+        if first & 0x1f == 0x1f {
+            for more in 2.. {
+                let next = self.byte()?;
+                tag = (tag << 8) | u32::from(next);
+                if next & 0x80 == 0 {
+                    break;
+                }
+                if more >= TAG_BYTES_MAX {
+                    return Err(Malformed);
+                }
+            }
+        }
+        Ok(tag)
+    }
+}
+
+/// Bitmaps that were read, each at most once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fields<'a>(Vec<(u8, &'a [u8])>);
+
+impl<'a> Fields<'a> {
+    /// The value of a bitmap, if it is there.
+    pub fn get(&self, bitmap: u8) -> Option<&'a [u8]> {
+        self.0.iter().find(|(seen, _)| *seen == bitmap).map(|(_, value)| *value)
+    }
+
+    /// A bitmap of one byte.
+    pub fn byte(&self, bitmap: u8) -> Option<u8> {
+        self.get(bitmap).and_then(|value| value.first().copied())
+    }
+
+    /// A number in BCD.
+    pub fn number(&self, bitmap: u8) -> Result<Option<u64>, Malformed> {
+        self.get(bitmap).map(number).transpose()
+    }
+
+    /// The objects in the TLV container; none if there is no container.
+    pub fn objects(&self) -> Result<Vec<(u32, &'a [u8])>, Malformed> {
+        self.get(bitmap::TLV).map_or_else(|| Ok(Vec::new()), |value| Reader(value).objects())
+    }
+
+    /// All that was read, in its order.
+    pub fn all(&self) -> &[(u8, &'a [u8])] {
+        &self.0
+    }
+}
+
+enum Length {
+    Fixed(usize),
+    /// So many bytes `Fx` say it.
+    Digits(usize),
+    Ber,
+}
+
+/// PA00P015, list of the bitmaps.
+fn length_of(bitmap: u8) -> Option<Length> {
+    Some(match bitmap {
+        0x01..=0x03 | 0x05 | 0x19 | 0x27 | 0x72..=0x75 | 0x8a | 0x8c | 0xa0 => Length::Fixed(1),
+        0xd0 | 0xd2 | 0xd3 | 0xe0 | 0xe9 | 0xea | 0xf0 | 0xf9..=0xfd => Length::Fixed(1),
+        0x0d | 0x0e | 0x17 | 0x3a | 0x49 | 0x87 => Length::Fixed(2),
+        0x0b | 0x0c | 0x37 | 0x3d | 0x88 | 0xaa => Length::Fixed(3),
+        0x29 | 0x70 | 0x71 => Length::Fixed(4),
+        0xba => Length::Fixed(5),
+        0x04 => Length::Fixed(6),
+        0x3b | 0xeb => Length::Fixed(8),
+        0x2a => Length::Fixed(15),
+        0x22 | 0x23 | 0x2d | 0x8b | 0xa7 | 0xd1 | 0xe1..=0xe8 | 0xf1..=0xf8 => Length::Digits(2),
+        0x24 | 0x2e | 0x3c | 0x60 | 0x92 | 0x9a | 0xaf => Length::Digits(3),
+        0x06 => Length::Ber,
+        _ => return None,
+    })
+}
+
+/// The number that these BCD bytes are; at most nine bytes.
+pub fn number(bcd: &[u8]) -> Result<u64, Malformed> {
+    bcd.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]).try_fold(0_u64, |number, digit| {
+        let digit = Some(u64::from(digit)).filter(|d| *d <= 9).ok_or(Malformed)?;
+        number.checked_mul(10).and_then(|n| n.checked_add(digit)).ok_or(Malformed)
+    })
+}
+
+/// A number as so many bytes of BCD, its lowest digits if it has more.
+pub fn bcd(number: u64, bytes: usize) -> Vec<u8> {
+    let mut left = number;
+    let mut out = vec![0; bytes];
+    for byte in out.iter_mut().rev() {
+        let two = left % 100;
+        left /= 100;
+        *byte = u8::try_from(((two / 10) << 4) | (two % 10)).unwrap_or(0);
+    }
+    out
+}
+
+/// Bytes being written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Writer(pub Vec<u8>);
+
+impl Writer {
+    /// One byte.
+    pub fn byte(&mut self, byte: u8) -> &mut Writer {
+        self.0.push(byte);
+        self
+    }
+
+    /// A bitmap with these bytes, or bytes without a bitmap.
+    pub fn bytes(&mut self, bitmap: Option<u8>, value: &[u8]) -> &mut Writer {
+        self.0.extend(bitmap);
+        self.0.extend_from_slice(value);
+        self
+    }
+
+    /// A bitmap with a number of so many BCD bytes.
+    pub fn number(&mut self, bitmap: u8, number: u64, bytes: usize) -> &mut Writer {
+        self.bytes(Some(bitmap), &bcd(number, bytes))
+    }
+
+    /// The amount's bitmap.
+    pub fn amount(&mut self, amount: Amount) -> &mut Writer {
+        self.number(bitmap::AMOUNT, amount.minor(), 6)
+    }
+
+    /// A bitmap of LLVAR: at most 99 bytes, the rest is left out.
+    pub fn ll(&mut self, bitmap: u8, value: &[u8]) -> &mut Writer {
+        self.digits(bitmap, value, 2, 99)
+    }
+
+    /// A bitmap of LLLVAR: at most 999 bytes, the rest is left out.
+    pub fn lll(&mut self, bitmap: u8, value: &[u8]) -> &mut Writer {
+        self.digits(bitmap, value, 3, 999)
+    }
+
+    fn digits(&mut self, bitmap: u8, value: &[u8], digits: usize, bytes_max: usize) -> &mut Writer {
+        let value = value.get(..value.len().min(bytes_max)).unwrap_or_default();
+        self.0.push(bitmap);
+        let length = bcd(u64::try_from(value.len()).unwrap_or(0), 2);
+        let halves: Vec<u8> = length.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]).collect();
+        let last = halves.get(halves.len().saturating_sub(digits)..).unwrap_or_default();
+        self.0.extend(last.iter().map(|digit| 0xf0 | digit));
+        self.0.extend_from_slice(value);
+        self
+    }
+
+    /// A TLV object of at most 65,535 bytes, the rest is left out.
+    pub fn object(&mut self, tag: u32, value: &[u8]) -> &mut Writer {
+        let tag = tag.to_be_bytes();
+        let first = tag.iter().position(|byte| *byte != 0).unwrap_or(3);
+        self.0.extend_from_slice(tag.get(first..).unwrap_or_default());
+        self.ber(value)
+    }
+
+    /// The bitmap of the TLV container around these objects.
+    pub fn container(&mut self, objects: &Writer) -> &mut Writer {
+        self.0.push(bitmap::TLV);
+        self.ber(&objects.0)
+    }
+
+    fn ber(&mut self, value: &[u8]) -> &mut Writer {
+        let length = u16::try_from(value.len()).unwrap_or(u16::MAX);
+        let [high, low] = length.to_be_bytes();
+        match (high, low) {
+            (0, 0..=0x7f) => self.0.push(low),
+            (0, _) => self.0.extend_from_slice(&[0x81, low]),
+            (_, _) => self.0.extend_from_slice(&[0x82, high, low]),
+        }
+        self.0.extend_from_slice(value.get(..usize::from(length)).unwrap_or_default());
+        self
+    }
+}
+
+/// Finds APDUs in a stream of bytes without frames (TCP), however it is cut. Holds at most one.
+#[derive(Debug, Default)]
+pub struct Stream {
+    held: Vec<u8>,
+    /// Bytes of data still to come, once the length is known.
+    left: Option<usize>,
+    /// The data is longer than we keep.
+    long: bool,
+    /// Bytes that can begin no APDU.
+    pub junk_bytes: u64,
+    /// APDUs begun and dropped.
+    pub bad_frames: u64,
+}
+
+impl Stream {
+    /// Takes one byte; gives the APDU that it ends. One with more than [`DATA_BYTES_MAX`] bytes is `Malformed`.
+    pub fn push(&mut self, byte: u8) -> Option<Result<Apdu, Malformed>> {
+        if self.held.is_empty() && !matches!(byte, 0x04..=0x06 | 0x08 | 0x0f | 0x80 | 0x84) {
+            self.junk_bytes = self.junk_bytes.saturating_add(1);
+            return None;
+        }
+        let left = match self.left {
+            Some(left) => {
+                if !self.long {
+                    self.held.push(byte);
+                }
+                left.saturating_sub(1)
+            }
+            None => {
+                self.held.push(byte);
+                let length = match self.held.as_slice() {
+                    [_, _, 0xff, low, high] => usize::from(u16::from_le_bytes([*low, *high])),
+                    [_, _, short] if *short != 0xff => usize::from(*short),
+                    _ => return None,
+                };
+                self.long = length > DATA_BYTES_MAX;
+                length
+            }
+        };
+        self.left = Some(left);
+        (left == 0).then(|| self.close())
+    }
+
+    /// The connection is another one, or the rest does not come: what was begun will not be finished.
+    pub fn cut(&mut self) {
+        if !self.held.is_empty() {
+            self.bad_frames = self.bad_frames.saturating_add(1);
+            self.clear();
+        }
+    }
+
+    /// Bytes of an APDU begun.
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    fn close(&mut self) -> Result<Apdu, Malformed> {
+        let apdu = if self.long { Err(Malformed) } else { Apdu::parse(&self.held) };
+        if apdu.is_err() {
+            self.bad_frames = self.bad_frames.saturating_add(1);
+        }
+        self.clear();
+        apdu
+    }
+
+    fn clear(&mut self) {
+        self.held.clear();
+        self.left = None;
+        self.long = false;
+    }
+}
+
+#[cfg(test)]
+#[path = "apdu_tests.rs"]
+mod tests;
