@@ -38,6 +38,16 @@ struct State {
 }
 
 impl Way {
+    /// How many bytes have passed.
+    pub(crate) fn count(&self) -> usize {
+        self.0.lock().unwrap().passed.len()
+    }
+
+    /// What has passed after so many bytes.
+    pub(crate) fn since(&self, count: usize) -> Vec<Passed> {
+        self.0.lock().unwrap().passed[count..].to_vec()
+    }
+
     /// The first byte and the last of these, the last time they passed.
     pub(crate) fn last(&self, bytes: &[u8]) -> Option<(Passed, Passed)> {
         let state = self.0.lock().unwrap();

@@ -1,6 +1,8 @@
 //! What bytes of a till say in the protocols that we know, for people. Pure; answers nothing and keeps nothing.
 
 use crate::till::frame;
+use crate::till::zvt::apdu::{Apdu, Reader, bitmap, control};
+use crate::till::zvt::link::{self, DLE, Found};
 
 /// The protocols that are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,9 +57,8 @@ pub struct Said {
 
 const STX: u8 = 0x02;
 const ETX: u8 = 0x03;
-const DLE: u8 = 0x10;
-/// Longest frame that is looked for.
-const FRAME_BYTES_MAX: usize = 2_048;
+/// Longest frame that is looked for, doubled bytes included.
+const FRAME_BYTES_MAX: usize = 2 * link::APDU_BYTES_MAX;
 /// Characters of a request body of Concert.
 const CONCERT_BODY: usize = 34;
 
@@ -160,77 +161,52 @@ fn concert(body: &str) -> String {
 }
 
 fn zvt_at(bytes: &[u8]) -> Option<(Said, usize)> {
-    let [DLE, STX, rest @ ..] = bytes else { return None };
-    let mut apdu = Vec::new();
-    let mut at = 0_usize;
-    while let Some(byte) = rest.get(at).filter(|_| at < FRAME_BYTES_MAX) {
-        let next = rest.get(at.saturating_add(1));
-        match (*byte, next) {
-            (DLE, Some(&DLE)) => {
-                apdu.push(DLE);
-                at = at.saturating_add(2);
+    let [DLE, link::STX, ..] = bytes else { return None };
+    let mut frames = link::Frames::default();
+    for (at, byte) in bytes.iter().enumerate().take(FRAME_BYTES_MAX) {
+        let said = match frames.push(*byte) {
+            None if frames.bad_frames == 0 => continue,
+            // What was begun is no frame, or another one begins within it.
+            None | Some(Found::Ack | Found::Nak) => return None,
+            Some(Found::Frame(apdu)) => Said { proof: Proof::Checked(Speech::Zvt), text: zvt(&apdu) },
+            Some(Found::Bad) => {
+                let text = "ZVT: a frame whose check (CRC) is wrong: noise on the line?".to_owned();
+                Said { proof: Proof::Shape(Speech::Zvt), text }
             }
-            (DLE, Some(&ETX)) => {
-                let [low, high] = *rest.get(at.saturating_add(2)..)?.first_chunk::<2>()?;
-                apdu.push(ETX);
-                let right = u16::from_le_bytes([low, high]) == kermit(&apdu);
-                apdu.pop();
-                let said = if right {
-                    Said { proof: Proof::Checked(Speech::Zvt), text: zvt(&apdu) }
-                } else {
-                    let text = "ZVT: a frame whose check (CRC) is wrong: noise on the line?".to_owned();
-                    Said { proof: Proof::Shape(Speech::Zvt), text }
-                };
-                return Some((said, at.saturating_add(6)));
-            }
-            (DLE, _) => return None,
-            (byte, _) => {
-                apdu.push(byte);
-                at = at.saturating_add(1);
-            }
-        }
+        };
+        return Some((said, at.saturating_add(1)));
     }
     None
 }
 
-/// CRC-16/KERMIT. Of "123456789" it is 2189.
-fn kermit(bytes: &[u8]) -> u16 {
-    bytes.iter().fold(0, |crc, byte| {
-        (0..8).fold(crc ^ u16::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0x8408 } else { crc >> 1 })
-    })
-}
-
 fn zvt(apdu: &[u8]) -> String {
-    let [class, instruction, length, data @ ..] = apdu else { return "ZVT: a frame without a command".to_owned() };
-    let means = match (*class, *instruction) {
-        (0x06, 0x00) => "registration",
-        (0x06, 0x01) => "a payment",
-        (0x06, 0xb0) => "abort",
-        (0x06, 0x30) => "reversal of a receipt",
-        (0x06, 0x31) => "a refund",
-        (0x06, 0x20) => "the last receipt again",
-        (0x06, 0x50) => "end of day",
-        (0x05, 0x01) => "how are you (status enquiry)",
-        (0x06, 0x70) => "diagnosis",
-        (0x06, 0x93) => "initialisation",
-        (0x06, 0x18) => "reset of the terminal",
-        (0x06, 0x10) => "totals",
-        (0x06, 0x12) => "a reprint",
-        (0x06, 0x02) => "log-off",
-        (0x80, _) => "it agrees",
-        (0x84, _) => "it disagrees",
-        (_, _) => "another command",
+    let Ok(apdu) = Apdu::parse(apdu) else { return "ZVT: a frame without a command".to_owned() };
+    let means = match apdu.control {
+        control::REGISTRATION => "registration",
+        control::AUTHORISATION => "a payment",
+        control::ABORT => "abort",
+        control::REVERSAL => "reversal of a receipt",
+        control::REFUND => "a refund",
+        control::REPEAT_RECEIPT => "the last receipt again",
+        control::END_OF_DAY => "end of day",
+        control::STATUS_ENQUIRY => "how are you (status enquiry)",
+        control::DIAGNOSIS => "diagnosis",
+        control::INITIALISATION => "initialisation",
+        control::RESET => "reset of the terminal",
+        control::TOTALS => "totals",
+        control::REPRINT => "a reprint",
+        control::LOG_OFF => "log-off",
+        _ => match apdu.answer() {
+            Some(Ok(())) => "the till agrees",
+            Some(Err(_)) => "the till disagrees",
+            None => "another command",
+        },
     };
-    let amount = match data {
-        [0x04, amount @ ..] if *class == 0x06 && *instruction == 0x01 && *length != 0xff => amount.first_chunk::<6>(),
-        _ => None,
-    };
-    let amount = amount.map(|bcd| {
-        let digits: String = bcd.iter().map(|b| format!("{b:02x}")).collect();
-        let digits = digits.trim_start_matches('0');
-        format!(", {} in the smallest coin", if digits.is_empty() { "0" } else { digits })
-    });
-    format!("ZVT {class:02X} {instruction:02X}: {means}{}", amount.unwrap_or_default())
+    let amount = || Reader(&apdu.data).fields().ok()?.number(bitmap::AMOUNT).ok()?;
+    let amount = Some(control::AUTHORISATION).filter(|c| *c == apdu.control).and_then(|_| amount());
+    let amount = amount.map(|minor| format!(", {minor} in the smallest coin")).unwrap_or_default();
+    let [class, instruction] = apdu.control.to_be_bytes();
+    format!("ZVT {class:02X} {instruction:02X}: {means}{amount}")
 }
 
 #[cfg(test)]
@@ -256,7 +232,7 @@ mod tests {
                 "Shape(Concert) Concert: a request whose check (LRC) is wrong: noise on the line?",
             ),
             (frame::encode("STATUS|1"), "Checked(Plain) plain STATUS|1"),
-            (hex("10 02 80 00 00 10 03 F5 1F"), "Checked(Zvt) ZVT 80 00: it agrees"),
+            (hex("10 02 80 00 00 10 03 F5 1F"), "Checked(Zvt) ZVT 80 00: the till agrees"),
             (hex("10 02 05 01 03 12 34 56 10 03 E0 43"), "Checked(Zvt) ZVT 05 01: how are you (status enquiry)"),
             (
                 hex("10 02 05 01 03 12 34 56 10 03 E0 44"),
@@ -268,7 +244,7 @@ mod tests {
             ),
             (
                 hex("00 10 02 80 00 00 10 03 F5 1F 10"),
-                "None a byte that says nothing; Checked(Zvt) ZVT 80 00: it agrees; None a byte that says nothing",
+                "None a byte that says nothing; Checked(Zvt) ZVT 80 00: the till agrees; None a byte that says nothing",
             ),
         ] {
             let all: Vec<_> = said(&bytes).into_iter().map(|s| format!("{:?} {}", s.proof, s.text)).collect();
@@ -278,12 +254,9 @@ mod tests {
 
     #[test]
     fn an_amount_whose_digits_are_the_escape_byte_is_read() {
-        let mut apdu = hex("06 01 07 04 00 00 00 00 10 00");
-        apdu.push(ETX);
-        let check = kermit(&apdu).to_le_bytes();
-        let bytes = [&hex("10 02 06 01 07 04 00 00 00 00 10 10 00 10 03")[..], &check].concat();
+        let bytes = link::frame(&hex("06 01 07 04 00 00 00 00 10 00"));
+        assert!(bytes.windows(2).any(|two| two == [DLE, DLE]));
         assert_eq!(said(&bytes)[0].text, "ZVT 06 01: a payment, 1000 in the smallest coin");
-        assert_eq!(kermit(b"123456789"), 0x2189);
     }
 
     #[test]
