@@ -2,6 +2,7 @@
 
 use super::reader::{At, Reader, Section, one_of};
 use crate::shop::event::TillNumber;
+use crate::till::concert::ConcertOptions;
 use crate::till::{Flow, LineSettings, Parity, Protocol};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -60,7 +61,11 @@ fn read_till<'t>(
     let number = reader.need_whole(&mut section, "number", 1..=u64::from(TillNumber::MAX));
     let label = reader.text(&mut section, "label");
     let port = reader.need_text(&mut section, "port", "/dev/serial/by-id/usb-...-port0");
-    let protocol = reader.word(&mut section, "protocol", &[("plain", Protocol::Plain)]);
+    let protocol = reader.word(
+        &mut section,
+        "protocol",
+        &[("plain", Protocol::Plain), ("concert", Protocol::Concert(ConcertOptions::default()))],
+    );
     let columns = reader.whole(&mut section, "columns", 20..=40).and_then(|at| usize::try_from(at.value).ok());
     let line = match reader.section(&mut section, "line") {
         Some(line) => read_line(reader, line),
