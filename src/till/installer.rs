@@ -1,12 +1,15 @@
 //! `tillgate till`: a till for installers, to try a cable. Plays the till's side and prints what a till would show.
 
+use super::concert_frames;
+use super::concert_player::{self, ConcertArgs};
 use super::player::{Ended, Last, Outcome, PlayError, Player, PlayerSettings, Shown, TillResult};
-use super::port::{Flow, LineSettings, Parity};
-use crate::shop::event::Ticket;
+use super::port::{Flow, LineSettings, Parity, open};
+use crate::shop::event::{AskKind, Ticket};
 use crate::shop::money::{Amount, Currency};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::thread;
+use std::time::Duration;
 
 /// The sale was paid, or what was asked for came.
 pub const EXIT_DONE: u8 = 0;
@@ -29,6 +32,11 @@ pub struct TillArgs {
     /// Data bits, parity and stop bits
     #[arg(long, value_enum, default_value_t = Bits::Eight)]
     bits: Bits,
+    /// What the till speaks
+    #[arg(long, value_enum, default_value_t = Speaks::Plain)]
+    protocol: Speaks,
+    #[command(flatten)]
+    concert: ConcertArgs,
     /// Flow control
     #[arg(long, value_enum, default_value_t = FlowArg::None)]
     flow: FlowArg,
@@ -55,6 +63,12 @@ enum Bits {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
+enum Speaks {
+    Plain,
+    Concert,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
 enum FlowArg {
     None,
     Software,
@@ -76,6 +90,11 @@ enum What {
         /// How many seconds to wait for the customer
         #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=600))]
         patience: u64,
+    },
+    /// Concert: cancel the last sale of this amount
+    Cancel {
+        /// Such as 12.50
+        amount: String,
     },
     /// Ask to give money back
     Refund {
@@ -140,13 +159,50 @@ impl From<PlayError> for Failed {
 }
 
 fn play(args: TillArgs) -> Result<u8, Failed> {
-    let currency = Currency::from_code(&args.currency)
-        .ok_or_else(|| Failed::Usage(format!("{} is no currency: use three letters such as EUR", args.currency)))?;
+    match args.protocol {
+        Speaks::Plain => play_plain(args),
+        Speaks::Concert => play_concert(&args),
+    }
+}
+
+fn play_concert(args: &TillArgs) -> Result<u8, Failed> {
+    let usage = |text: &str| Failed::Usage(text.to_owned());
+    let (kind, amount, wait) = match &args.what {
+        What::Pay { amount, patience, .. } => (AskKind::Pay, amount, *patience),
+        What::Refund { amount, .. } => (AskKind::Refund, amount, 120),
+        What::Cancel { amount } => (AskKind::Reverse, amount, 120),
+        What::Abort | What::Last { .. } | What::Status | What::Totals { .. } => {
+            return Err(usage("a Concert till can pay, refund and cancel, nothing else"));
+        }
+    };
+    let currency = currency_of(args)?;
+    let minor = Amount::parse(amount, currency).map_err(|e| Failed::Usage(e.to_string()))?.minor();
+    let ConcertArgs { number, short, at_once } = args.concert;
+    let request = concert_frames::Request::write(number, minor, !short, kind, currency, at_once);
+    let request = request.ok_or_else(|| usage("a Concert till writes amounts with eight digits: ask for less"))?;
+    let mut port = open(&args.port, &line_of(args)).map_err(|e| Failed::Play(PlayError::Port(e.into())))?;
+    match concert_player::play(&mut port, &request, Duration::from_secs(wait), &mut |line| println!("{line}")) {
+        Ok(answer) => Ok(concert_player::code_of(&answer)),
+        Err(e) => {
+            eprintln!("error: {e}");
+            Ok(EXIT_NO_ANSWER)
+        }
+    }
+}
+
+fn currency_of(args: &TillArgs) -> Result<Currency, Failed> {
+    let unknown = || Failed::Usage(format!("{} is no currency: use three letters such as EUR", args.currency));
+    Currency::from_code(&args.currency).ok_or_else(unknown)
+}
+
+fn play_plain(args: TillArgs) -> Result<u8, Failed> {
+    let currency = currency_of(&args)?;
     let amount = |text: &str| Amount::parse(text, currency).map_err(|e| Failed::Usage(e.to_string()));
     let ticket = |epoch: u32, number: Option<u32>| number.map(|number| Ticket { epoch: Some(epoch), number });
     // Amounts are read before the port is opened: a slip of the pen does not touch the line.
     let sum = match &args.what {
         What::Pay { amount: text, .. } | What::Refund { amount: text, .. } => amount(text)?,
+        What::Cancel { .. } => return Err(Failed::Usage("the plain protocol cannot cancel: use refund".to_owned())),
         What::Abort | What::Last { .. } | What::Status | What::Totals { .. } => amount("0")?,
     };
     let settings = PlayerSettings { line: line_of(&args), memory: args.state.clone(), ..PlayerSettings::default() };
@@ -158,7 +214,7 @@ fn play(args: TillArgs) -> Result<u8, Failed> {
             ended(&player.pay(sum, ticket(epoch, number), patience, show)?)
         }
         What::Refund { of, epoch, .. } => ended(&player.refund(sum, ticket(epoch, of), show)?),
-        What::Abort => {
+        What::Cancel { .. } | What::Abort => {
             player.abort(None, show)?;
             EXIT_DONE
         }
