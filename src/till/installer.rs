@@ -1,7 +1,11 @@
 //! `tillgate till`: a till for installers, to try a cable. Plays the till's side and prints what a till would show.
 
+use super::Protocol;
 use super::player::{Ended, Last, Outcome, PlayError, Player, PlayerSettings, Shown, TillResult};
 use super::port::{Flow, LineSettings, Parity};
+use super::zvt::ZvtOptions;
+use super::zvt::installer::{Wish, ZvtArgs, ZvtTill};
+use super::zvt::wire::Place;
 use crate::shop::event::Ticket;
 use crate::shop::money::{Amount, Currency};
 use clap::{Args, Subcommand, ValueEnum};
@@ -17,18 +21,21 @@ pub const EXIT_USAGE: u8 = 2;
 /// No answer, or not known.
 pub const EXIT_NO_ANSWER: u8 = 3;
 
-/// Play a till on a serial line, to try a cable
+/// Play a till, to try a cable or a network
 #[derive(Args, Clone, Debug)]
 pub struct TillArgs {
-    /// The serial port, such as /dev/serial/by-id/usb-FTDI_...
+    /// The serial port, such as /dev/serial/by-id/usb-FTDI_..., or tcp://HOST:20007 of the box (zvt)
     #[arg(long)]
-    port: PathBuf,
+    port: String,
+    /// What the till speaks
+    #[arg(long, value_enum, default_value_t = Speaks::Plain)]
+    protocol: Speaks,
     /// Bits a second
     #[arg(long, default_value_t = 9_600)]
     baud: u32,
-    /// Data bits, parity and stop bits
-    #[arg(long, value_enum, default_value_t = Bits::Eight)]
-    bits: Bits,
+    /// Data bits, parity and stop bits; usual: plain 8N1, zvt 8N2
+    #[arg(long, value_enum)]
+    bits: Option<Bits>,
     /// Flow control
     #[arg(long, value_enum, default_value_t = FlowArg::None)]
     flow: FlowArg,
@@ -38,8 +45,25 @@ pub struct TillArgs {
     /// File that keeps epoch, ticket and unfinished sale from one call to the next
     #[arg(long)]
     state: Option<PathBuf>,
+    #[command(flatten)]
+    zvt: ZvtArgs,
     #[command(subcommand)]
     what: What,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Speaks {
+    Plain,
+    Zvt,
+}
+
+impl Speaks {
+    fn line(self) -> LineSettings {
+        match self {
+            Speaks::Plain => Protocol::Plain.line(),
+            Speaks::Zvt => Protocol::Zvt(ZvtOptions::default()).line(),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -91,6 +115,7 @@ enum What {
     /// Abort the sale under way
     Abort,
     /// Ask for the last result, or that of a ticket
+    #[command(visible_alias = "repeat")]
     Last {
         /// The ticket; without it the unfinished one in the state file, or the last of all
         #[arg(long)]
@@ -107,6 +132,15 @@ enum What {
         #[arg(long)]
         epoch: Option<u32>,
     },
+    /// Say what the till can do, as it does when it is switched on (zvt)
+    Register,
+    /// Take back the payment with this receipt number (zvt)
+    Reverse {
+        /// Such as 42
+        receipt: u16,
+    },
+    /// Ask for the sums and close the day (zvt)
+    EndOfDay,
 }
 
 /// Plays the till. Returns the exit code; all that a person should read has been printed.
@@ -143,18 +177,56 @@ fn play(args: TillArgs) -> Result<u8, Failed> {
     let currency = Currency::from_code(&args.currency)
         .ok_or_else(|| Failed::Usage(format!("{} is no currency: use three letters such as EUR", args.currency)))?;
     let amount = |text: &str| Amount::parse(text, currency).map_err(|e| Failed::Usage(e.to_string()));
-    let ticket = |epoch: u32, number: Option<u32>| number.map(|number| Ticket { epoch: Some(epoch), number });
     // Amounts are read before the port is opened: a slip of the pen does not touch the line.
     let sum = match &args.what {
         What::Pay { amount: text, .. } | What::Refund { amount: text, .. } => amount(text)?,
         What::Abort | What::Last { .. } | What::Status | What::Totals { .. } => amount("0")?,
+        What::Register | What::Reverse { .. } | What::EndOfDay => amount("0")?,
     };
+    match args.protocol {
+        Speaks::Plain => play_plain(args, sum),
+        Speaks::Zvt => {
+            let wish = zvt_wish(&args.what, sum)?;
+            let (place, line) = (Place::of(&args.port), line_of(&args));
+            Ok(ZvtTill { place, line, currency, args: args.zvt }.play(wish))
+        }
+    }
+}
+
+/// What the command line asks for in ZVT's terms.
+fn zvt_wish(what: &What, sum: Amount) -> Result<Wish, Failed> {
+    Ok(match what {
+        What::Pay { ticket: None, .. } => Wish::Pay(sum),
+        What::Refund { of: None, .. } => Wish::Refund(sum),
+        What::Last { ticket: None, .. } => Wish::Repeat,
+        What::Totals { epoch: None } => Wish::Totals,
+        What::Status => Wish::Status,
+        What::Register => Wish::Register,
+        What::Reverse { receipt } => Wish::Reverse(*receipt),
+        What::EndOfDay => Wish::EndOfDay,
+        What::Pay { .. } | What::Refund { .. } | What::Last { .. } | What::Totals { .. } => {
+            return Err(Failed::Usage("zvt has neither tickets nor epochs: leave them out".to_owned()));
+        }
+        What::Abort => {
+            let text = "zvt aborts only what runs on the same line: press Ctrl-C during `pay`";
+            return Err(Failed::Usage(text.to_owned()));
+        }
+    })
+}
+
+fn play_plain(args: TillArgs, sum: Amount) -> Result<u8, Failed> {
+    let port = match Place::of(&args.port) {
+        Place::Serial(path) => path,
+        Place::Tcp(_) => return Err(Failed::Usage("plain is played on serial ports only: name one".to_owned())),
+    };
+    let ticket = |epoch: u32, number: Option<u32>| number.map(|number| Ticket { epoch: Some(epoch), number });
     let settings = PlayerSettings { line: line_of(&args), memory: args.state.clone(), ..PlayerSettings::default() };
-    let mut player = Player::open(&args.port, settings)?;
+    let mut player = Player::open(&port, settings)?;
     let show = &mut print;
     Ok(match args.what {
         What::Pay { ticket: number, epoch, patience, .. } => {
-            abort_on_ctrl_c(&player);
+            let key = player.abort_key();
+            abort_on_ctrl_c(move || key.press());
             ended(&player.pay(sum, ticket(epoch, number), patience, show)?)
         }
         What::Refund { of, epoch, .. } => ended(&player.refund(sum, ticket(epoch, of), show)?),
@@ -194,22 +266,31 @@ fn play(args: TillArgs) -> Result<u8, Failed> {
             println!("not paid   {:>6}", sums.unpaid);
             EXIT_DONE
         }
+        What::Register | What::Reverse { .. } | What::EndOfDay => {
+            return Err(Failed::Usage("plain has no such request: it is one of zvt".to_owned()));
+        }
     })
 }
 
 fn line_of(args: &TillArgs) -> LineSettings {
-    let (seven_bits, parity, two_stop_bits) = match args.bits {
+    let usual = args.protocol.line();
+    let Some(bits) = args.bits else { return LineSettings { baud: args.baud, flow: flow_of(args.flow), ..usual } };
+    let (seven_bits, parity, two_stop_bits) = match bits {
         Bits::Eight => (false, Parity::None, false),
         Bits::EightTwo => (false, Parity::None, true),
         Bits::EightEven => (false, Parity::Even, false),
         Bits::SevenEven => (true, Parity::Even, false),
     };
-    let flow = match args.flow {
+    let flow = flow_of(args.flow);
+    LineSettings { baud: args.baud, seven_bits, parity, two_stop_bits, flow, ..usual }
+}
+
+fn flow_of(flow: FlowArg) -> Flow {
+    match flow {
         FlowArg::None => Flow::None,
         FlowArg::Software => Flow::Software,
         FlowArg::Hardware => Flow::Hardware,
-    };
-    LineSettings { baud: args.baud, seven_bits, parity, two_stop_bits, flow, ..LineSettings::default() }
+    }
 }
 
 fn print(shown: &Shown) {
@@ -254,13 +335,12 @@ fn code_of(result: &TillResult) -> u8 {
 
 /// The first Ctrl-C aborts the sale, the second one ends the program with the sale unknown. Where the system gives no
 /// signals the sale cannot be aborted from the keyboard and the customer's time ends it.
-fn abort_on_ctrl_c(player: &Player) {
-    let key = player.abort_key();
+pub(super) fn abort_on_ctrl_c(press: impl FnOnce() + Send + 'static) {
     thread::spawn(move || {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else { return };
         runtime.block_on(async {
             if tokio::signal::ctrl_c().await.is_ok() {
-                key.press();
+                press();
             }
             if tokio::signal::ctrl_c().await.is_ok() {
                 std::process::exit(i32::from(EXIT_NO_ANSWER));

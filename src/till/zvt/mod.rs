@@ -4,7 +4,11 @@
 //! their PT.
 
 pub mod apdu;
+pub mod installer;
 pub mod link;
+pub mod player;
+pub mod told;
+pub mod wire;
 
 use super::driver::{Capabilities, Counts, Driver, Out, Prints};
 use super::port::{Flow, LineSettings, Parity};
