@@ -5,7 +5,7 @@ use super::player::{Ended, Last, Outcome, PlayError, Player, PlayerSettings, Sho
 use super::port::{Flow, LineSettings, Parity};
 use super::zvt::ZvtOptions;
 use super::zvt::installer::{Wish, ZvtArgs, ZvtTill};
-use super::zvt::wire::Place;
+use super::zvt::player_wire::Place;
 use crate::shop::event::Ticket;
 use crate::shop::money::{Amount, Currency};
 use clap::{Args, Subcommand, ValueEnum};

@@ -1,8 +1,8 @@
 //! `tillgate till --protocol zvt`: prints what a ZVT till would show and print. Speaks through the player.
 
 use super::player::{Answer, CONFIG, Ended, Player, PlayerSettings, Show, Shown, TillError};
-use super::told;
-use super::wire::{Place, Wire};
+use super::player_told as told;
+use super::player_wire::{Place, Wire};
 use crate::shop::money::{Amount, Currency};
 use crate::till::installer::{EXIT_DONE, EXIT_NO_ANSWER, EXIT_NOT_PAID, abort_on_ctrl_c};
 use crate::till::port::LineSettings;

@@ -7,8 +7,8 @@ pub mod apdu;
 pub mod installer;
 pub mod link;
 pub mod player;
-pub mod told;
-pub mod wire;
+pub mod player_told;
+pub mod player_wire;
 
 use super::driver::{Capabilities, Counts, Driver, Out, Prints};
 use super::port::{Flow, LineSettings, Parity};

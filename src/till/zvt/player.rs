@@ -3,8 +3,8 @@
 //! Source: PA00P015, chapters 2.1 to 2.24 and 2.56.
 
 use super::apdu::{Apdu, Writer, bcd, bitmap, code, control, number, tag};
-use super::told::{self, Told};
-use super::wire::Wire;
+use super::player_told::{self as told, Told};
+use super::player_wire::Wire;
 use crate::shop::money::{Amount, Currency};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
