@@ -1,9 +1,7 @@
 //! `tillgate till`: a till for installers, to try a cable. Plays the till's side and prints what a till would show.
 
-use super::Protocol;
 use super::player::{Ended, Last, Outcome, PlayError, Player, PlayerSettings, Shown, TillResult};
 use super::port::{Flow, LineSettings, Parity};
-use super::zvt::ZvtOptions;
 use super::zvt::installer::{Wish, ZvtArgs, ZvtTill};
 use super::zvt::player_wire::Place;
 use crate::shop::event::Ticket;
@@ -24,18 +22,20 @@ pub const EXIT_NO_ANSWER: u8 = 3;
 /// Play a till, to try a cable or a network
 #[derive(Args, Clone, Debug)]
 pub struct TillArgs {
-    /// The serial port, such as /dev/serial/by-id/usb-FTDI_..., or tcp://HOST:20007 of the box (zvt)
+    /// The serial port, such as /dev/serial/by-id/usb-FTDI_..., or the box, tcp://HOST:20007 (zvt)
     #[arg(long)]
-    port: String,
-    /// What the till speaks
-    #[arg(long, value_enum, default_value_t = Speaks::Plain)]
-    protocol: Speaks,
+    port: PathBuf,
     /// Bits a second
     #[arg(long, default_value_t = 9_600)]
     baud: u32,
-    /// Data bits, parity and stop bits; usual: plain 8N1, zvt 8N2
+    /// Data bits, parity and stop bits; usual are 8N1, and 8N2 for zvt
     #[arg(long, value_enum)]
     bits: Option<Bits>,
+    /// What the till speaks
+    #[arg(long, value_enum, default_value_t = Speaks::Plain)]
+    protocol: Speaks,
+    #[command(flatten)]
+    zvt: ZvtArgs,
     /// Flow control
     #[arg(long, value_enum, default_value_t = FlowArg::None)]
     flow: FlowArg,
@@ -45,25 +45,8 @@ pub struct TillArgs {
     /// File that keeps epoch, ticket and unfinished sale from one call to the next
     #[arg(long)]
     state: Option<PathBuf>,
-    #[command(flatten)]
-    zvt: ZvtArgs,
     #[command(subcommand)]
     what: What,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Speaks {
-    Plain,
-    Zvt,
-}
-
-impl Speaks {
-    fn line(self) -> LineSettings {
-        match self {
-            Speaks::Plain => Protocol::Plain.line(),
-            Speaks::Zvt => Protocol::Zvt(ZvtOptions::default()).line(),
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -76,6 +59,12 @@ enum Bits {
     EightEven,
     #[value(name = "7E1")]
     SevenEven,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Speaks {
+    Plain,
+    Zvt,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -114,6 +103,15 @@ enum What {
     },
     /// Abort the sale under way
     Abort,
+    /// ZVT: say what the till can do, as it does when it is switched on
+    Register,
+    /// ZVT: take back the payment with this receipt number
+    Reverse {
+        /// Such as 42
+        receipt: u16,
+    },
+    /// ZVT: ask for the sums and close the day
+    EndOfDay,
     /// Ask for the last result, or that of a ticket
     #[command(visible_alias = "repeat")]
     Last {
@@ -132,15 +130,6 @@ enum What {
         #[arg(long)]
         epoch: Option<u32>,
     },
-    /// Say what the till can do, as it does when it is switched on (zvt)
-    Register,
-    /// Take back the payment with this receipt number (zvt)
-    Reverse {
-        /// Such as 42
-        receipt: u16,
-    },
-    /// Ask for the sums and close the day (zvt)
-    EndOfDay,
 }
 
 /// Plays the till. Returns the exit code; all that a person should read has been printed.
@@ -174,54 +163,56 @@ impl From<PlayError> for Failed {
 }
 
 fn play(args: TillArgs) -> Result<u8, Failed> {
-    let currency = Currency::from_code(&args.currency)
-        .ok_or_else(|| Failed::Usage(format!("{} is no currency: use three letters such as EUR", args.currency)))?;
+    match args.protocol {
+        Speaks::Plain => play_plain(args),
+        Speaks::Zvt => play_zvt(args),
+    }
+}
+
+fn play_zvt(args: TillArgs) -> Result<u8, Failed> {
+    let usage = |text: &str| Failed::Usage(text.to_owned());
+    let currency = currency_of(&args)?;
     let amount = |text: &str| Amount::parse(text, currency).map_err(|e| Failed::Usage(e.to_string()));
+    let wish = match &args.what {
+        What::Register => Wish::Register,
+        What::Pay { amount: text, ticket: None, .. } => Wish::Pay(amount(text)?),
+        What::Refund { amount: text, of: None, .. } => Wish::Refund(amount(text)?),
+        What::Reverse { receipt } => Wish::Reverse(*receipt),
+        What::Last { ticket: None, .. } => Wish::Repeat,
+        What::Status => Wish::Status,
+        What::Totals { epoch: None } => Wish::Totals,
+        What::EndOfDay => Wish::EndOfDay,
+        What::Pay { .. } | What::Refund { .. } | What::Last { .. } | What::Totals { .. } => {
+            return Err(usage("zvt has neither tickets nor epochs: leave them out"));
+        }
+        What::Abort => return Err(usage("a ZVT till aborts on the line on which it pays: press Ctrl-C during `pay`")),
+    };
+    let (place, line) = (Place::of(&args.port), line_of(&args));
+    Ok(ZvtTill { place, line, currency, args: args.zvt }.play(wish))
+}
+
+fn currency_of(args: &TillArgs) -> Result<Currency, Failed> {
+    let unknown = || Failed::Usage(format!("{} is no currency: use three letters such as EUR", args.currency));
+    Currency::from_code(&args.currency).ok_or_else(unknown)
+}
+
+fn play_plain(args: TillArgs) -> Result<u8, Failed> {
+    if let Place::Tcp(_) = Place::of(&args.port) {
+        return Err(Failed::Usage("the plain protocol is played on serial ports only: name one".to_owned()));
+    }
+    let currency = currency_of(&args)?;
+    let amount = |text: &str| Amount::parse(text, currency).map_err(|e| Failed::Usage(e.to_string()));
+    let ticket = |epoch: u32, number: Option<u32>| number.map(|number| Ticket { epoch: Some(epoch), number });
     // Amounts are read before the port is opened: a slip of the pen does not touch the line.
     let sum = match &args.what {
         What::Pay { amount: text, .. } | What::Refund { amount: text, .. } => amount(text)?,
         What::Abort | What::Last { .. } | What::Status | What::Totals { .. } => amount("0")?,
-        What::Register | What::Reverse { .. } | What::EndOfDay => amount("0")?,
+        What::Register | What::Reverse { .. } | What::EndOfDay => {
+            return Err(Failed::Usage("the plain protocol has no such request: it is one of zvt".to_owned()));
+        }
     };
-    match args.protocol {
-        Speaks::Plain => play_plain(args, sum),
-        Speaks::Zvt => {
-            let wish = zvt_wish(&args.what, sum)?;
-            let (place, line) = (Place::of(&args.port), line_of(&args));
-            Ok(ZvtTill { place, line, currency, args: args.zvt }.play(wish))
-        }
-    }
-}
-
-/// What the command line asks for in ZVT's terms.
-fn zvt_wish(what: &What, sum: Amount) -> Result<Wish, Failed> {
-    Ok(match what {
-        What::Pay { ticket: None, .. } => Wish::Pay(sum),
-        What::Refund { of: None, .. } => Wish::Refund(sum),
-        What::Last { ticket: None, .. } => Wish::Repeat,
-        What::Totals { epoch: None } => Wish::Totals,
-        What::Status => Wish::Status,
-        What::Register => Wish::Register,
-        What::Reverse { receipt } => Wish::Reverse(*receipt),
-        What::EndOfDay => Wish::EndOfDay,
-        What::Pay { .. } | What::Refund { .. } | What::Last { .. } | What::Totals { .. } => {
-            return Err(Failed::Usage("zvt has neither tickets nor epochs: leave them out".to_owned()));
-        }
-        What::Abort => {
-            let text = "zvt aborts only what runs on the same line: press Ctrl-C during `pay`";
-            return Err(Failed::Usage(text.to_owned()));
-        }
-    })
-}
-
-fn play_plain(args: TillArgs, sum: Amount) -> Result<u8, Failed> {
-    let port = match Place::of(&args.port) {
-        Place::Serial(path) => path,
-        Place::Tcp(_) => return Err(Failed::Usage("plain is played on serial ports only: name one".to_owned())),
-    };
-    let ticket = |epoch: u32, number: Option<u32>| number.map(|number| Ticket { epoch: Some(epoch), number });
     let settings = PlayerSettings { line: line_of(&args), memory: args.state.clone(), ..PlayerSettings::default() };
-    let mut player = Player::open(&port, settings)?;
+    let mut player = Player::open(&args.port, settings)?;
     let show = &mut print;
     Ok(match args.what {
         What::Pay { ticket: number, epoch, patience, .. } => {
@@ -230,7 +221,7 @@ fn play_plain(args: TillArgs, sum: Amount) -> Result<u8, Failed> {
             ended(&player.pay(sum, ticket(epoch, number), patience, show)?)
         }
         What::Refund { of, epoch, .. } => ended(&player.refund(sum, ticket(epoch, of), show)?),
-        What::Abort => {
+        What::Register | What::Reverse { .. } | What::EndOfDay | What::Abort => {
             player.abort(None, show)?;
             EXIT_DONE
         }
@@ -266,31 +257,26 @@ fn play_plain(args: TillArgs, sum: Amount) -> Result<u8, Failed> {
             println!("not paid   {:>6}", sums.unpaid);
             EXIT_DONE
         }
-        What::Register | What::Reverse { .. } | What::EndOfDay => {
-            return Err(Failed::Usage("plain has no such request: it is one of zvt".to_owned()));
-        }
     })
 }
 
 fn line_of(args: &TillArgs) -> LineSettings {
-    let usual = args.protocol.line();
-    let Some(bits) = args.bits else { return LineSettings { baud: args.baud, flow: flow_of(args.flow), ..usual } };
-    let (seven_bits, parity, two_stop_bits) = match bits {
+    let usual = match args.protocol {
+        Speaks::Plain => Bits::Eight,
+        Speaks::Zvt => Bits::EightTwo,
+    };
+    let (seven_bits, parity, two_stop_bits) = match args.bits.unwrap_or(usual) {
         Bits::Eight => (false, Parity::None, false),
         Bits::EightTwo => (false, Parity::None, true),
         Bits::EightEven => (false, Parity::Even, false),
         Bits::SevenEven => (true, Parity::Even, false),
     };
-    let flow = flow_of(args.flow);
-    LineSettings { baud: args.baud, seven_bits, parity, two_stop_bits, flow, ..usual }
-}
-
-fn flow_of(flow: FlowArg) -> Flow {
-    match flow {
+    let flow = match args.flow {
         FlowArg::None => Flow::None,
         FlowArg::Software => Flow::Software,
         FlowArg::Hardware => Flow::Hardware,
-    }
+    };
+    LineSettings { baud: args.baud, seven_bits, parity, two_stop_bits, flow, ..LineSettings::default() }
 }
 
 fn print(shown: &Shown) {

@@ -9,7 +9,7 @@ use serialport::{SerialPort, TTYPort};
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How long a frame may pause before the rest of it is not waited for any more (T1).
@@ -32,10 +32,10 @@ pub enum Place {
 
 impl Place {
     /// `tcp://HOST:PORT`, or else the name of a serial port.
-    pub fn of(text: &str) -> Place {
-        match text.strip_prefix("tcp://") {
+    pub fn of(port: &Path) -> Place {
+        match port.to_str().and_then(|text| text.strip_prefix("tcp://")) {
             Some(host) => Place::Tcp(host.to_owned()),
-            None => Place::Serial(PathBuf::from(text)),
+            None => Place::Serial(port.to_owned()),
         }
     }
 }
