@@ -18,3 +18,4 @@ mod store;
 mod tcp;
 mod till;
 mod watchdog;
+mod zvt_till;
