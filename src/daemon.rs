@@ -283,7 +283,7 @@ fn till_settings(config: &Config, till: &config::Till) -> TillSettings {
     TillSettings {
         number: till.number,
         label: till.label.clone(),
-        port: till::Port::Serial(till.port.clone()),
+        port: till.port.clone(),
         protocol: till.protocol,
         line: till.line,
         currency: config.shop.currency,

@@ -17,6 +17,9 @@ mod figures;
 mod ground;
 #[allow(dead_code)] // The load wants more of both.
 mod house;
+#[path = "../../tests/it/pace.rs"]
+mod pace;
+mod paced;
 mod phone;
 #[allow(dead_code)]
 mod register;
@@ -56,6 +59,7 @@ struct Dose {
     stored_sales: u64,
     idle: Duration,
     sales_of_one: u32,
+    sales_paced: u32,
     sales_of_each: u32,
     rush: Duration,
 }
@@ -65,6 +69,7 @@ const FULL: Dose = Dose {
     stored_sales: 1_000_000,
     idle: Duration::from_secs(60),
     sales_of_one: 60,
+    sales_paced: 100,
     sales_of_each: 30,
     rush: Duration::from_secs(15),
 };
@@ -73,6 +78,7 @@ const QUICK: Dose = Dose {
     stored_sales: 20_000,
     idle: Duration::from_secs(6),
     sales_of_one: 8,
+    sales_paced: 8,
     sales_of_each: 5,
     rush: Duration::from_secs(3),
 };
@@ -90,6 +96,7 @@ fn main() -> ExitCode {
     size(&mut figures);
     starts(&mut figures, dose);
     one_till(&mut figures, dose);
+    paced::all(&mut figures, dose.sales_paced);
     idle(&mut figures, dose);
     all_tills(&mut figures, dose);
     crowd(&mut figures);

@@ -5,7 +5,9 @@ pub mod frame;
 #[cfg(feature = "fuzzing")]
 pub mod fuzz;
 pub mod installer;
+pub mod listen;
 mod mailbox;
+mod opening;
 pub mod plain;
 pub mod player;
 mod player_frames;
@@ -19,6 +21,8 @@ pub mod words;
 pub mod zvt;
 
 pub use installer::{TillArgs, run};
+pub use listen::{ListenArgs, listen};
+pub use opening::{PortError, stable_name, stable_name_in};
 pub use port::{Flow, LineSettings, Parity};
 pub use receipt::ReceiptFacts;
 

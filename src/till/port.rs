@@ -3,6 +3,7 @@
 
 use super::driver::{Driver, Out};
 use super::mailbox::Mailbox;
+pub use super::opening::{PortError, open};
 use super::tcp::{Connection, Door};
 use crate::clock::Clock;
 use crate::inbox::Inbox;
@@ -15,12 +16,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often a port that is missing or in use is tried again.
 pub const REOPEN_EVERY: Duration = Duration::from_secs(1);
 /// How long a till may take no byte before what was to be written is dropped (it is repeated by the protocol).
 pub const WRITE_WAIT: Duration = Duration::from_secs(2);
+/// How long it may take that in all, however many bytes it takes now and then: the longest frame at 1200 baud.
+pub const WHOLE_WRITE_WAIT: Duration = Duration::from_secs(10);
 /// Longest piece read at once.
 pub const READ_BYTES_MAX: usize = 1_024;
 /// Pieces and wake-ups that may wait for a port's own thread. Full: the reader waits, and the kernel's buffer after it.
@@ -96,48 +99,28 @@ impl LineSettings {
     }
 }
 
-/// Opens and locks a port: no other program that asks for the lock gets it until it is closed.
-pub fn open(path: &Path, line: &LineSettings) -> Result<TTYPort, serialport::Error> {
-    let mut builder = serialport::new(path.to_string_lossy(), line.baud)
-        .data_bits(if line.seven_bits { serialport::DataBits::Seven } else { serialport::DataBits::Eight })
-        .parity(match line.parity {
-            Parity::None => serialport::Parity::None,
-            Parity::Odd => serialport::Parity::Odd,
-            Parity::Even => serialport::Parity::Even,
-        })
-        .stop_bits(if line.two_stop_bits { serialport::StopBits::Two } else { serialport::StopBits::One })
-        .flow_control(match line.flow {
-            Flow::None => serialport::FlowControl::None,
-            Flow::Software => serialport::FlowControl::Software,
-            Flow::Hardware => serialport::FlowControl::Hardware,
-        })
-        .exclusive(true)
-        .timeout(WRITE_WAIT);
-    if let Some(dtr) = line.dtr {
-        builder = builder.dtr_on_open(dtr);
-    }
-    let mut port = TTYPort::open(&builder)?;
-    if let Some(rts) = line.rts {
-        port.write_request_to_send(rts)?;
-    }
-    Ok(port)
-}
-
-/// Writes all bytes, or gives up when the other side takes none for [`WRITE_WAIT`] (then what waits is thrown away).
+/// Writes all bytes, or gives up when the other side takes none for [`WRITE_WAIT`] or not all within
+/// [`WHOLE_WRITE_WAIT`] (then what waits is thrown away).
 ///
 /// Byte by byte: the library waits until *something* can be written and then blocks until *all* is, so only a single
 /// byte is sure not to block for ever.
 pub fn write_all(port: &mut TTYPort, bytes: &[u8]) -> io::Result<()> {
+    let begun = Instant::now();
     let mut left = bytes;
     while let Some((first, rest)) = left.split_first() {
-        match port.write(std::slice::from_ref(first)) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(_) => left = rest,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => {
-                let _ = port.clear(ClearBuffer::Output);
-                return Err(e);
+        let written = match port.write(std::slice::from_ref(first)) {
+            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+            Ok(_) if begun.elapsed() > WHOLE_WRITE_WAIT => Err(io::ErrorKind::TimedOut.into()),
+            Ok(_) => {
+                left = rest;
+                Ok(())
             }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(()),
+            Err(e) => Err(e),
+        };
+        if let Err(e) = written {
+            let _ = port.clear(ClearBuffer::Output);
+            return Err(e);
         }
     }
     Ok(())
@@ -227,19 +210,20 @@ impl Line {
     /// Runs until the gateway has gone.
     pub(super) fn run(mut self) {
         let mut opened: u64 = 0;
-        let mut complained = false;
+        let mut complained: Option<io::ErrorKind> = None;
         loop {
             let result = match self.join(opened.saturating_add(1)) {
                 Ok(Some(joint)) => {
                     opened = opened.saturating_add(1);
-                    complained = false;
+                    complained = None;
                     self.gauges.reopened.store(opened.saturating_sub(1), Ordering::Relaxed);
                     self.serve(opened, joint)
                 }
                 Ok(None) => Ok(()),
                 Err(e) => {
-                    if !complained {
-                        complained = true;
+                    // Said again when it fails otherwise than before, not each second.
+                    if complained != Some(e.kind()) {
+                        complained = Some(e.kind());
                         self.complain(&e);
                     }
                     Ok(())
@@ -270,8 +254,8 @@ impl Line {
 
     fn complain(&self, e: &io::Error) {
         match &self.way {
-            Way::Serial(path, _) => tracing::warn!(till = %self.till, port = %path.display(), error = %e,
-                "till port cannot be opened, trying again every second: check cable and port name"),
+            Way::Serial(..) => tracing::warn!(till = %self.till, error = %e,
+                "till port cannot be opened, trying again every second"),
             Way::Tcp(_) => tracing::warn!(till = %self.till, error = %e, "till cannot be listened to: free memory"),
         }
     }

@@ -12,7 +12,10 @@
 mod cli;
 mod journey;
 mod line;
+mod listen;
+mod pace;
 mod platform;
+mod port;
 mod portal;
 mod store;
 mod tcp;
