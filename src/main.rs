@@ -101,7 +101,9 @@ const TILL_EXAMPLES: &str = "\
 Examples:
   tillgate till --port /dev/ttyUSB0 status
   tillgate till --port /dev/ttyUSB0 pay 12.50
-  tillgate till --port /dev/ttyUSB0 last";
+  tillgate till --port /dev/ttyUSB0 last
+  tillgate till --protocol zvt --port tcp://192.168.5.1:20007 pay 12.50
+  tillgate till --protocol zvt --port /dev/ttyUSB0 end-of-day";
 
 const LISTEN_EXAMPLES: &str = "\
 Examples:

@@ -109,7 +109,7 @@ fn each_protocol_has_its_line_and_its_options() {
                  [[till]]\nnumber = 2\nport = \"/dev/zero\"\nprotocol = \"zvt\"\n[till.line]\nbaud = 115200\n\
                  [[till]]\nnumber = 3\nport = \"tcp://[::]:20007\"\npeer = \"192.168.1.20\"\nprotocol = \"zvt\"\n\
                  [till.zvt]\nterminal_id = 12345678\npassword = \"000042\"\nlongest_wait_secs = 600\n\
-                 letters = \"cp437\"\n\
+                 letters = \"cp437\"\nconfig_byte = 0x8E\n\
                  [[till]]\nnumber = 100\nport = \"/dev/full\"\nprotocol = \"concert\"\nconcert.number = 1\n";
     let config = Config::parse(Path::new("t"), &format!("{head}{tills}")).unwrap();
     let [french, german, far, large] = &config.tills[..] else { panic!("{:?}", config.tills) };
@@ -118,8 +118,13 @@ fn each_protocol_has_its_line_and_its_options() {
     assert_eq!((&french.port, french.line), (&Port::Serial("/dev/null".into()), seven_even));
     assert_eq!(german.protocol, Protocol::Zvt(ZvtOptions::default()));
     assert_eq!(german.line, LineSettings { baud: 115_200, two_stop_bits: true, ..LineSettings::default() });
-    let options =
-        ZvtOptions { terminal_id: 12_345_678, password: Some(42), longest_wait_secs: 600, letters: Letters::Cp437 };
+    let options = ZvtOptions {
+        terminal_id: 12_345_678,
+        password: Some(42),
+        longest_wait_secs: 600,
+        config_byte: 0x8e,
+        letters: Letters::Cp437,
+    };
     assert_eq!(far.protocol, Protocol::Zvt(options));
     let at = Port::Tcp { listen: "[::]:20007".parse().unwrap(), peer: "192.168.1.20".parse().unwrap() };
     assert_eq!(far.port, at);

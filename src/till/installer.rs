@@ -4,6 +4,8 @@ use super::concert_frames;
 use super::concert_player::{self, ConcertArgs};
 use super::player::{Ended, Last, Outcome, PlayError, Player, PlayerSettings, Shown, TillResult};
 use super::port::{Flow, LineSettings, Parity, open};
+use super::zvt::installer::{Wish, ZvtArgs, ZvtTill};
+use super::zvt::player_wire::Place;
 use crate::shop::event::{AskKind, Ticket};
 use crate::shop::money::{Amount, Currency};
 use clap::{Args, Subcommand, ValueEnum};
@@ -20,23 +22,25 @@ pub const EXIT_USAGE: u8 = 2;
 /// No answer, or not known.
 pub const EXIT_NO_ANSWER: u8 = 3;
 
-/// Play a till on a serial line, to try a cable
+/// Play a till, to try a cable or a network
 #[derive(Args, Clone, Debug)]
 pub struct TillArgs {
-    /// The serial port, such as /dev/serial/by-id/usb-FTDI_...
+    /// The serial port, such as /dev/serial/by-id/usb-FTDI_..., or the box, tcp://HOST:20007 (zvt)
     #[arg(long)]
     port: PathBuf,
     /// Bits a second
     #[arg(long, default_value_t = 9_600)]
     baud: u32,
-    /// Data bits, parity and stop bits
-    #[arg(long, value_enum, default_value_t = Bits::Eight)]
-    bits: Bits,
+    /// Data bits, parity and stop bits; usual are 8N1, and 8N2 for zvt
+    #[arg(long, value_enum)]
+    bits: Option<Bits>,
     /// What the till speaks
     #[arg(long, value_enum, default_value_t = Speaks::Plain)]
     protocol: Speaks,
     #[command(flatten)]
     concert: ConcertArgs,
+    #[command(flatten)]
+    zvt: ZvtArgs,
     /// Flow control
     #[arg(long, value_enum, default_value_t = FlowArg::None)]
     flow: FlowArg,
@@ -66,6 +70,7 @@ enum Bits {
 enum Speaks {
     Plain,
     Concert,
+    Zvt,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -109,7 +114,17 @@ enum What {
     },
     /// Abort the sale under way
     Abort,
+    /// ZVT: say what the till can do, as it does when it is switched on
+    Register,
+    /// ZVT: take back the payment with this receipt number
+    Reverse {
+        /// Such as 42
+        receipt: u16,
+    },
+    /// ZVT: ask for the sums and close the day
+    EndOfDay,
     /// Ask for the last result, or that of a ticket
+    #[command(visible_alias = "repeat")]
     Last {
         /// The ticket; without it the unfinished one in the state file, or the last of all
         #[arg(long)]
@@ -162,6 +177,7 @@ fn play(args: TillArgs) -> Result<u8, Failed> {
     match args.protocol {
         Speaks::Plain => play_plain(args),
         Speaks::Concert => play_concert(&args),
+        Speaks::Zvt => play_zvt(args),
     }
 }
 
@@ -171,7 +187,13 @@ fn play_concert(args: &TillArgs) -> Result<u8, Failed> {
         What::Pay { amount, patience, .. } => (AskKind::Pay, amount, *patience),
         What::Refund { amount, .. } => (AskKind::Refund, amount, 120),
         What::Cancel { amount } => (AskKind::Reverse, amount, 120),
-        What::Abort | What::Last { .. } | What::Status | What::Totals { .. } => {
+        What::Abort
+        | What::Last { .. }
+        | What::Status
+        | What::Totals { .. }
+        | What::Register
+        | What::Reverse { .. }
+        | What::EndOfDay => {
             return Err(usage("a Concert till can pay, refund and cancel, nothing else"));
         }
     };
@@ -190,12 +212,38 @@ fn play_concert(args: &TillArgs) -> Result<u8, Failed> {
     }
 }
 
+fn play_zvt(args: TillArgs) -> Result<u8, Failed> {
+    let usage = |text: &str| Failed::Usage(text.to_owned());
+    let currency = currency_of(&args)?;
+    let amount = |text: &str| Amount::parse(text, currency).map_err(|e| Failed::Usage(e.to_string()));
+    let wish = match &args.what {
+        What::Register => Wish::Register,
+        What::Pay { amount: text, ticket: None, .. } => Wish::Pay(amount(text)?),
+        What::Refund { amount: text, of: None, .. } => Wish::Refund(amount(text)?),
+        What::Reverse { receipt } => Wish::Reverse(*receipt),
+        What::Last { ticket: None, .. } => Wish::Repeat,
+        What::Status => Wish::Status,
+        What::Totals { epoch: None } => Wish::Totals,
+        What::EndOfDay => Wish::EndOfDay,
+        What::Pay { .. } | What::Refund { .. } | What::Last { .. } | What::Totals { .. } => {
+            return Err(usage("zvt has neither tickets nor epochs: leave them out"));
+        }
+        What::Cancel { .. } => return Err(usage("zvt cancels by the number of a receipt: use reverse")),
+        What::Abort => return Err(usage("a ZVT till aborts on the line on which it pays: press Ctrl-C during `pay`")),
+    };
+    let (place, line) = (Place::of(&args.port), line_of(&args));
+    Ok(ZvtTill { place, line, currency, args: args.zvt }.play(wish))
+}
+
 fn currency_of(args: &TillArgs) -> Result<Currency, Failed> {
     let unknown = || Failed::Usage(format!("{} is no currency: use three letters such as EUR", args.currency));
     Currency::from_code(&args.currency).ok_or_else(unknown)
 }
 
 fn play_plain(args: TillArgs) -> Result<u8, Failed> {
+    if let Place::Tcp(_) = Place::of(&args.port) {
+        return Err(Failed::Usage("the plain protocol is played on serial ports only: name one".to_owned()));
+    }
     let currency = currency_of(&args)?;
     let amount = |text: &str| Amount::parse(text, currency).map_err(|e| Failed::Usage(e.to_string()));
     let ticket = |epoch: u32, number: Option<u32>| number.map(|number| Ticket { epoch: Some(epoch), number });
@@ -204,17 +252,21 @@ fn play_plain(args: TillArgs) -> Result<u8, Failed> {
         What::Pay { amount: text, .. } | What::Refund { amount: text, .. } => amount(text)?,
         What::Cancel { .. } => return Err(Failed::Usage("the plain protocol cannot cancel: use refund".to_owned())),
         What::Abort | What::Last { .. } | What::Status | What::Totals { .. } => amount("0")?,
+        What::Register | What::Reverse { .. } | What::EndOfDay => {
+            return Err(Failed::Usage("the plain protocol has no such request: it is one of zvt".to_owned()));
+        }
     };
     let settings = PlayerSettings { line: line_of(&args), memory: args.state.clone(), ..PlayerSettings::default() };
     let mut player = Player::open(&args.port, settings)?;
     let show = &mut print;
     Ok(match args.what {
         What::Pay { ticket: number, epoch, patience, .. } => {
-            abort_on_ctrl_c(&player);
+            let key = player.abort_key();
+            abort_on_ctrl_c(move || key.press());
             ended(&player.pay(sum, ticket(epoch, number), patience, show)?)
         }
         What::Refund { of, epoch, .. } => ended(&player.refund(sum, ticket(epoch, of), show)?),
-        What::Cancel { .. } | What::Abort => {
+        What::Cancel { .. } | What::Register | What::Reverse { .. } | What::EndOfDay | What::Abort => {
             player.abort(None, show)?;
             EXIT_DONE
         }
@@ -254,7 +306,11 @@ fn play_plain(args: TillArgs) -> Result<u8, Failed> {
 }
 
 fn line_of(args: &TillArgs) -> LineSettings {
-    let (seven_bits, parity, two_stop_bits) = match args.bits {
+    let usual = match args.protocol {
+        Speaks::Plain | Speaks::Concert => Bits::Eight,
+        Speaks::Zvt => Bits::EightTwo,
+    };
+    let (seven_bits, parity, two_stop_bits) = match args.bits.unwrap_or(usual) {
         Bits::Eight => (false, Parity::None, false),
         Bits::EightTwo => (false, Parity::None, true),
         Bits::EightEven => (false, Parity::Even, false),
@@ -310,13 +366,12 @@ fn code_of(result: &TillResult) -> u8 {
 
 /// The first Ctrl-C aborts the sale, the second one ends the program with the sale unknown. Where the system gives no
 /// signals the sale cannot be aborted from the keyboard and the customer's time ends it.
-fn abort_on_ctrl_c(player: &Player) {
-    let key = player.abort_key();
+pub(super) fn abort_on_ctrl_c(press: impl FnOnce() + Send + 'static) {
     thread::spawn(move || {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else { return };
         runtime.block_on(async {
             if tokio::signal::ctrl_c().await.is_ok() {
-                key.press();
+                press();
             }
             if tokio::signal::ctrl_c().await.is_ok() {
                 std::process::exit(i32::from(EXIT_NO_ANSWER));

@@ -21,3 +21,4 @@ mod store;
 mod tcp;
 mod till;
 mod watchdog;
+mod zvt_till;

@@ -230,19 +230,23 @@ impl<'a> Reader<'a> {
     /// The bitmaps that follow, up to the end or to the first one that is in no table (its length is not known).
     pub fn fields(mut self) -> Result<Fields<'a>, Malformed> {
         let mut fields: Vec<(u8, &[u8])> = Vec::new();
+        let mut whole = true;
         while let Ok(bitmap) = self.byte() {
             let length = match length_of(bitmap) {
                 Some(Length::Fixed(bytes)) => bytes,
                 Some(Length::Digits(digits)) => self.digits_length(digits)?,
                 Some(Length::Ber) => self.ber_length()?,
-                None => break,
+                None => {
+                    whole = false;
+                    break;
+                }
             };
             if fields.iter().any(|(seen, _)| *seen == bitmap) {
                 return Err(Malformed);
             }
             fields.push((bitmap, self.take(length)?));
         }
-        Ok(Fields(fields))
+        Ok(Fields { fields, whole })
     }
 
     /// The TLV objects that follow, up to the end. Objects within objects are read by reading an object's value.
@@ -293,13 +297,17 @@ impl<'a> Reader<'a> {
 }
 
 /// Bitmaps that were read, each at most once.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fields<'a>(Vec<(u8, &'a [u8])>);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fields<'a> {
+    fields: Vec<(u8, &'a [u8])>,
+    /// Whether nothing was left over.
+    pub whole: bool,
+}
 
 impl<'a> Fields<'a> {
     /// The value of a bitmap, if it is there.
     pub fn get(&self, bitmap: u8) -> Option<&'a [u8]> {
-        self.0.iter().find(|(seen, _)| *seen == bitmap).map(|(_, value)| *value)
+        self.fields.iter().find(|(seen, _)| *seen == bitmap).map(|(_, value)| *value)
     }
 
     /// A bitmap of one byte.
@@ -319,7 +327,7 @@ impl<'a> Fields<'a> {
 
     /// All that was read, in its order.
     pub fn all(&self) -> &[(u8, &'a [u8])] {
-        &self.0
+        &self.fields
     }
 }
 

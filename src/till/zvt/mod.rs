@@ -4,16 +4,26 @@
 //! their PT.
 
 pub mod apdu;
+#[cfg(feature = "fuzzing")]
+pub mod fuzz;
+pub mod installer;
 pub mod link;
+pub mod player;
+pub mod player_told;
+pub mod player_wire;
+mod request;
+mod said;
+mod session;
+mod wire;
+mod words;
 
-use super::driver::{Capabilities, Counts, Driver, Out, Prints};
 use super::port::{Flow, LineSettings, Parity};
 use super::receipt::ReceiptFacts;
-use crate::shop::effect::TillAnswer;
 use crate::shop::event::TillNumber;
 use crate::shop::money::Currency;
-use crate::shop::time::Mono;
 pub use link::Link;
+pub use session::Zvt;
+pub use wire::{GAP_MS, REPEATS, REST_MS, RESULT_REPEATS, T1_MS, T2_MS, T3_MS, WAITING_MAX};
 
 /// How a serial line is set: 9600 8N2, no flow control (PA00P016 2.1).
 pub const LINE: LineSettings = LineSettings {
@@ -26,6 +36,21 @@ pub const LINE: LineSettings = LineSettings {
     dtr: None,
 };
 
+/// T4: how long a till waits for our next word, from its command or our last status or result (PA00P016 3).
+pub const T4_MS: u64 = 180_000;
+/// How long a till that takes no intermediate status may be kept waiting: T4 less what two repeats of the result take.
+pub const PATIENCE_MS: u64 = T4_MS - 15_000;
+/// Bounds of [`ZvtOptions::longest_wait_secs`].
+pub const LONGEST_WAIT_SECS: std::ops::RangeInclusive<u64> = 60..=900;
+/// How often a till that wants intermediate status hears one while a sale goes on, at least.
+pub const KEEP_ALIVE_MS: u64 = 60_000;
+/// For how long after its patience is over a till is still kept listening: the result is about to come.
+pub const KEPT_AFTER_MS: u64 = 60_000;
+/// After `84 9C` the till is told again so much later (PA00P015 2.2).
+pub const LATER_MS: u64 = 2_000;
+/// How long the box may take to answer an enquiry or a request for sums; then the command ends.
+pub const ANSWER_MS: u64 = 30_000;
+
 /// What an installer may choose for one till.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ZvtOptions {
@@ -33,15 +58,18 @@ pub struct ZvtOptions {
     pub terminal_id: u32,
     /// The password that registration and the like must have, at most 999,999; `None`: any will do.
     pub password: Option<u32>,
-    /// How long a customer may take with a till that wants intermediate status, 60 to 900 s. Others wait 180 s.
+    /// How long a customer may take with a till that wants intermediate status, brought within [`LONGEST_WAIT_SECS`].
+    /// Other tills wait [`PATIENCE_MS`].
     pub longest_wait_secs: u64,
+    /// The config byte (PA00P015 2.1) of a till that has not registered since this program began: many do so once a day.
+    pub config_byte: u8,
     /// The letters that the till's display and printer have.
     pub letters: Letters,
 }
 
 impl Default for ZvtOptions {
     fn default() -> Self {
-        ZvtOptions { terminal_id: 1, password: None, longest_wait_secs: 300, letters: Letters::Ascii }
+        ZvtOptions { terminal_id: 1, password: None, longest_wait_secs: 300, config_byte: 0, letters: Letters::Ascii }
     }
 }
 
@@ -70,49 +98,4 @@ pub struct ZvtSettings {
     pub byte_us: u64,
     /// What the installer chose.
     pub options: ZvtOptions,
-}
-
-/// The driver of one till.
-#[derive(Debug)]
-pub struct Zvt {
-    settings: ZvtSettings,
-    link: Link,
-}
-
-impl Zvt {
-    /// A driver whose line is still down.
-    pub fn new(settings: ZvtSettings, link: Link) -> Zvt {
-        Zvt { settings, link }
-    }
-}
-
-impl Driver for Zvt {
-    fn capabilities(&self) -> Capabilities {
-        let _ = self.link;
-        Capabilities {
-            shows_progress: true,
-            aborts: true,
-            refunds: true,
-            result_channel: true,
-            prints: Prints::Lines,
-            longest_wait_ms: self.settings.options.longest_wait_secs.saturating_mul(1_000),
-            gap_ms: 0,
-        }
-    }
-
-    fn received(&mut self, _now: Mono, _bytes: &[u8], _out: &mut Out) {}
-
-    fn tell(&mut self, _now: Mono, _answer: &TillAnswer, _out: &mut Out) {}
-
-    fn deadline(&self) -> Option<Mono> {
-        None
-    }
-
-    fn passed(&mut self, _now: Mono, _out: &mut Out) {}
-
-    fn line(&mut self, _now: Mono, _up: bool, _out: &mut Out) {}
-
-    fn counts(&self) -> Counts {
-        Counts::default()
-    }
 }
