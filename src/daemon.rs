@@ -288,6 +288,7 @@ fn till_settings(config: &Config, till: &config::Till) -> TillSettings {
         line: till.line,
         currency: config.shop.currency,
         columns: till.columns,
+        memory: Some(config.store.with_file_name(format!("till-{}.memory", till.number))),
     }
 }
 

@@ -13,6 +13,7 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("till_plain", till_plain),
     ("till_player", till_player),
+    ("till_concert", till_concert),
     ("portal_requests", portal_requests),
     ("portal_words", portal_words),
     ("platform_answers", platform_answers),
@@ -31,6 +32,12 @@ pub fn till_plain(data: &[u8]) {
 /// The till's end of a plain line.
 pub fn till_player(data: &[u8]) {
     till::fuzz::hear(data);
+}
+
+/// Both ends of a Concert line.
+pub fn till_concert(data: &[u8]) {
+    till::fuzz::drive::<till::concert::Concert>(data);
+    till::fuzz::hear_concert(data);
 }
 
 /// Requests of phones.

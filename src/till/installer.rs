@@ -1,14 +1,17 @@
 //! `tillgate till`: a till for installers, to try a cable. Plays the till's side and prints what a till would show.
 
+use super::concert_frames;
+use super::concert_player::{self, ConcertArgs};
 use super::player::{Ended, Last, Outcome, PlayError, Player, PlayerSettings, Shown, TillResult};
-use super::port::{Flow, LineSettings, Parity};
+use super::port::{Flow, LineSettings, Parity, open};
 use super::zvt::installer::{Wish, ZvtArgs, ZvtTill};
 use super::zvt::player_wire::Place;
-use crate::shop::event::Ticket;
+use crate::shop::event::{AskKind, Ticket};
 use crate::shop::money::{Amount, Currency};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::thread;
+use std::time::Duration;
 
 /// The sale was paid, or what was asked for came.
 pub const EXIT_DONE: u8 = 0;
@@ -34,6 +37,8 @@ pub struct TillArgs {
     /// What the till speaks
     #[arg(long, value_enum, default_value_t = Speaks::Plain)]
     protocol: Speaks,
+    #[command(flatten)]
+    concert: ConcertArgs,
     #[command(flatten)]
     zvt: ZvtArgs,
     /// Flow control
@@ -64,6 +69,7 @@ enum Bits {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Speaks {
     Plain,
+    Concert,
     Zvt,
 }
 
@@ -89,6 +95,11 @@ enum What {
         /// How many seconds to wait for the customer
         #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=600))]
         patience: u64,
+    },
+    /// Concert: cancel the last sale of this amount
+    Cancel {
+        /// Such as 12.50
+        amount: String,
     },
     /// Ask to give money back
     Refund {
@@ -165,6 +176,7 @@ impl From<PlayError> for Failed {
 fn play(args: TillArgs) -> Result<u8, Failed> {
     match args.protocol {
         Speaks::Plain => play_plain(args),
+        Speaks::Concert => play_concert(&args),
         Speaks::Zvt => play_zvt(args),
     }
 }
@@ -185,10 +197,39 @@ fn play_zvt(args: TillArgs) -> Result<u8, Failed> {
         What::Pay { .. } | What::Refund { .. } | What::Last { .. } | What::Totals { .. } => {
             return Err(usage("zvt has neither tickets nor epochs: leave them out"));
         }
+        What::Cancel { .. } => return Err(usage("zvt takes a payment back by its receipt number: use reverse")),
         What::Abort => return Err(usage("a ZVT till aborts on the line on which it pays: press Ctrl-C during `pay`")),
     };
     let (place, line) = (Place::of(&args.port), line_of(&args));
     Ok(ZvtTill { place, line, currency, args: args.zvt }.play(wish))
+}
+
+fn play_concert(args: &TillArgs) -> Result<u8, Failed> {
+    let usage = |text: &str| Failed::Usage(text.to_owned());
+    let (kind, amount, wait) = match &args.what {
+        What::Pay { amount, patience, .. } => (AskKind::Pay, amount, *patience),
+        What::Refund { amount, .. } => (AskKind::Refund, amount, 120),
+        What::Cancel { amount } => (AskKind::Reverse, amount, 120),
+        What::Register | What::Reverse { .. } | What::EndOfDay => {
+            return Err(usage("that is one of zvt; a Concert till can pay, refund and cancel"));
+        }
+        What::Abort | What::Last { .. } | What::Status | What::Totals { .. } => {
+            return Err(usage("a Concert till can pay, refund and cancel, nothing else"));
+        }
+    };
+    let currency = currency_of(args)?;
+    let minor = Amount::parse(amount, currency).map_err(|e| Failed::Usage(e.to_string()))?.minor();
+    let ConcertArgs { number, short, at_once } = args.concert;
+    let request = concert_frames::Request::write(number, minor, !short, kind, currency, at_once);
+    let request = request.ok_or_else(|| usage("a Concert till writes amounts with eight digits: ask for less"))?;
+    let mut port = open(&args.port, &line_of(args)).map_err(|e| Failed::Play(PlayError::Port(e.into())))?;
+    match concert_player::play(&mut port, &request, Duration::from_secs(wait), &mut |line| println!("{line}")) {
+        Ok(answer) => Ok(concert_player::code_of(&answer)),
+        Err(e) => {
+            eprintln!("error: {e}");
+            Ok(EXIT_NO_ANSWER)
+        }
+    }
 }
 
 fn currency_of(args: &TillArgs) -> Result<Currency, Failed> {
@@ -206,6 +247,7 @@ fn play_plain(args: TillArgs) -> Result<u8, Failed> {
     // Amounts are read before the port is opened: a slip of the pen does not touch the line.
     let sum = match &args.what {
         What::Pay { amount: text, .. } | What::Refund { amount: text, .. } => amount(text)?,
+        What::Cancel { .. } => return Err(Failed::Usage("the plain protocol cannot cancel: use refund".to_owned())),
         What::Abort | What::Last { .. } | What::Status | What::Totals { .. } => amount("0")?,
         What::Register | What::Reverse { .. } | What::EndOfDay => {
             return Err(Failed::Usage("the plain protocol has no such request: it is one of zvt".to_owned()));
@@ -221,7 +263,7 @@ fn play_plain(args: TillArgs) -> Result<u8, Failed> {
             ended(&player.pay(sum, ticket(epoch, number), patience, show)?)
         }
         What::Refund { of, epoch, .. } => ended(&player.refund(sum, ticket(epoch, of), show)?),
-        What::Register | What::Reverse { .. } | What::EndOfDay | What::Abort => {
+        What::Register | What::Reverse { .. } | What::EndOfDay | What::Cancel { .. } | What::Abort => {
             player.abort(None, show)?;
             EXIT_DONE
         }
@@ -262,7 +304,7 @@ fn play_plain(args: TillArgs) -> Result<u8, Failed> {
 
 fn line_of(args: &TillArgs) -> LineSettings {
     let usual = match args.protocol {
-        Speaks::Plain => Bits::Eight,
+        Speaks::Plain | Speaks::Concert => Bits::Eight,
         Speaks::Zvt => Bits::EightTwo,
     };
     let (seven_bits, parity, two_stop_bits) = match args.bits.unwrap_or(usual) {

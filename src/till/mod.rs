@@ -1,5 +1,10 @@
 //! The tills: one line and one driver for each. Turns bytes into events and answers into bytes; decides nothing.
 
+pub mod concert;
+pub mod concert_frames;
+#[cfg(feature = "fuzzing")]
+mod concert_fuzz;
+pub mod concert_player;
 pub mod driver;
 pub mod frame;
 #[cfg(feature = "fuzzing")]
@@ -31,6 +36,7 @@ use crate::inbox::Inbox;
 use crate::shop::effect::TillAnswer;
 use crate::shop::event::TillNumber;
 use crate::shop::money::Currency;
+use concert::{Concert, ConcertOptions};
 use driver::Driver;
 use mailbox::Mailbox;
 use plain::{Plain, PlainSettings};
@@ -51,6 +57,8 @@ pub enum Protocol {
     /// Our own (`docs/till-protocol.md`).
     #[default]
     Plain,
+    /// Concert E+, as French tills do.
+    Concert(ConcertOptions),
     /// ZVT, the box being the payment terminal.
     Zvt(ZvtOptions),
 }
@@ -59,7 +67,7 @@ impl Protocol {
     /// How a serial line is set for it where nothing else is said.
     pub fn line(self) -> LineSettings {
         match self {
-            Protocol::Plain => LineSettings::default(),
+            Protocol::Plain | Protocol::Concert(_) => LineSettings::default(),
             Protocol::Zvt(_) => zvt::LINE,
         }
     }
@@ -118,6 +126,8 @@ pub struct TillSettings {
     pub currency: Currency,
     /// Width of its paper in characters, 20 to 40.
     pub columns: usize,
+    /// Where its driver keeps what it must know after a restart; without it nothing is kept.
+    pub memory: Option<PathBuf>,
 }
 
 /// Why the tills could not be started.
@@ -291,6 +301,7 @@ fn start_one(
         driver: driver_of(&settings, shop),
         mailbox: Arc::clone(&mailbox),
         gauges: Arc::clone(&gauges),
+        memory: settings.memory.clone(),
         inbox: inbox.clone(),
         wake: wake.clone(),
         wakes,
@@ -312,6 +323,10 @@ fn driver_of(settings: &TillSettings, shop: &ReceiptFacts) -> Box<dyn Driver> {
             // Numbers of frames sent before a restart are not likely to come again at once.
             let first_id = u16::try_from(Clock::mono().0 % 10_000).unwrap_or(0);
             Box::new(Plain::new(plain, first_id))
+        }
+        Protocol::Concert(options) => {
+            let memory = port::recall(settings.memory.as_deref());
+            Box::new(Concert::new(settings.number, options, settings.line.byte_us(), &memory))
         }
         Protocol::Zvt(options) => {
             let zvt = ZvtSettings {

@@ -1,7 +1,7 @@
 //! One till's line: opens, locks, reads, writes and reopens its serial port or takes its connections, and keeps its
 //! driver's deadlines. Knows no protocol.
 
-use super::driver::{Driver, Out};
+use super::driver::{Driver, MEMORY_BYTES_MAX, Out};
 use super::mailbox::Mailbox;
 pub use super::opening::{PortError, open};
 use super::tcp::{Connection, Door};
@@ -175,6 +175,8 @@ pub(super) struct Line {
     pub(super) driver: Box<dyn Driver>,
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) gauges: Arc<Gauges>,
+    /// Where the driver's memory is kept, if anywhere.
+    pub(super) memory: Option<PathBuf>,
     pub(super) inbox: Inbox,
     pub(super) wake: SyncSender<Wake>,
     pub(super) wakes: Receiver<Wake>,
@@ -357,6 +359,7 @@ impl Line {
         call: impl FnOnce(&mut dyn Driver, Mono, &mut Out),
     ) -> Result<(), Over> {
         let mut out = Out::default();
+        let before = self.memory.as_ref().map(|_| self.driver.memory().to_vec());
         call(self.driver.as_mut(), Clock::mono(), &mut out);
         if let Some(joint) = joint
             && !out.bytes.is_empty()
@@ -364,6 +367,12 @@ impl Line {
         {
             self.gauges.writes_dropped.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(till = %self.till, error = %e, "till does not read");
+        }
+        for text in &out.warnings {
+            tracing::warn!(till = %self.till, "{text}");
+        }
+        if before.is_some_and(|before| before != self.driver.memory()) {
+            self.keep_memory();
         }
         let counts = self.driver.counts();
         self.gauges.junk_bytes.store(counts.junk_bytes, Ordering::Relaxed);
@@ -377,6 +386,25 @@ impl Line {
         }
         Ok(())
     }
+}
+
+impl Line {
+    /// Not synced: it has to outlive the program, and a till does not wait for an answer over a power cut.
+    fn keep_memory(&self) {
+        let Some(file) = &self.memory else { return };
+        let made = file.with_extension("new");
+        let kept = std::fs::write(&made, self.driver.memory()).and_then(|()| std::fs::rename(&made, file));
+        if let Err(error) = kept {
+            tracing::warn!(till = %self.till, file = %file.display(), %error,
+                "cannot keep what a till waits for: after a restart it would not be answered; look at the disk");
+        }
+    }
+}
+
+/// A driver's memory, if there is any that makes sense.
+pub(super) fn recall(file: Option<&Path>) -> Vec<u8> {
+    let kept = file.and_then(|file| std::fs::read(file).ok()).unwrap_or_default();
+    if kept.len() > MEMORY_BYTES_MAX { Vec::new() } else { kept }
 }
 
 #[cfg(test)]

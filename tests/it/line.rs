@@ -150,5 +150,6 @@ fn settings(number: u16, port: &Path) -> TillSettings {
         line: LineSettings::default(),
         currency: Currency::from_code("EUR").unwrap(),
         columns: 24,
+        memory: None,
     }
 }

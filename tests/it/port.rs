@@ -57,6 +57,7 @@ impl Shop {
             line: LineSettings::default(),
             currency: Currency::from_code("EUR").unwrap(),
             columns: 24,
+            memory: None,
         };
         let facts = ReceiptFacts { shop_name: "Cafe Nord".to_owned(), time_zone: None };
         Shop { number, tills: Tills::start(vec![settings], &facts, &inbox).unwrap(), inbox: events }

@@ -382,6 +382,7 @@ fn settings(till: u16, listen: SocketAddr, peer: IpAddr) -> TillSettings {
         line: LineSettings::default(),
         currency: Currency::from_code("EUR").unwrap(),
         columns: 24,
+        memory: None,
     }
 }
 

@@ -538,6 +538,7 @@ fn settings_of(port: PathBuf) -> TillSettings {
         line: fast(),
         currency: Currency::from_code("EUR").unwrap(),
         columns: 24,
+        memory: None,
     }
 }
 

@@ -63,7 +63,11 @@ fn check(reader: &mut Reader<'_>, at: &Range<usize>, protocol: Protocol, line: &
     if eight && line.seven_bits {
         reader.fault(at, format!("{name} needs 8 data bits: it sends bytes of all values"), "write data_bits = 8");
     } else if line.seven_bits && line.parity == Parity::None {
-        reader.warn(at, "7 data bits without parity are rare", "tills that have 7 data bits mostly have parity = \"even\"");
+        reader.warn(
+            at,
+            "7 data bits without parity are rare",
+            "tills that have 7 data bits mostly have parity = \"even\"",
+        );
     }
     if any_byte && line.flow == Flow::Software {
         let what = format!("{name} sends bytes that software flow control would swallow");

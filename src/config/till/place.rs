@@ -57,7 +57,11 @@ impl Place {
             Place::Tcp { listen, peer, span } => {
                 if let Some(name) = speech.only_serial() {
                     let what = format!("{name} is spoken on serial lines only");
-                    reader.fault(&span, what, "name the serial port, or write protocol = \"zvt\" if the till speaks that");
+                    reader.fault(
+                        &span,
+                        what,
+                        "name the serial port, or write protocol = \"zvt\" if the till speaks that",
+                    );
                 }
                 let port = Port::Tcp { listen: listen?, peer: peer? };
                 (port.clone(), port, span)
