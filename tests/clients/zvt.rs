@@ -138,6 +138,7 @@ fn the_daemon_killed_between_request_and_result_tells_the_result_when_asked_agai
     till.ends_badly();
     assert!(phone.pays(&link, "anna").contains("Thank you"));
     shop.rig.start();
+    shop.is_ready(2);
     let mut till = shop.till();
     let status = till.repeats_until_told();
     assert_eq!((field(&status, "result_code"), field(&status, "amount")), (0, PRICE), "{status}");
@@ -175,6 +176,7 @@ struct Shop {
 const PATIENCE_SECS: u64 = 60;
 
 impl Shop {
+    /// As soon as the daemon takes tills.
     fn new() -> Shop {
         let at = format!("{}:20007", own_address());
         let more = format!(
@@ -183,7 +185,14 @@ impl Shop {
         );
         let mut rig = Rig::dressed(Dress { more, ..Dress::default() });
         rig.start();
-        Shop { rig, at }
+        let shop = Shop { rig, at };
+        shop.is_ready(1);
+        shop
+    }
+
+    /// Waits until the daemon has said so many times that it is ready.
+    fn is_ready(&self, times: usize) {
+        eventually("the daemon is ready", || self.rig.log().matches(" ready portal").count() == times);
     }
 
     /// The till's program, registered.

@@ -78,7 +78,7 @@ impl ZvtTill {
             currency: self.currency,
             password,
             config,
-            takes_blocks: false,
+            takes_blocks: true,
             answer: |_| Answer::Taken,
         };
         let mut till = Player::new(Wire::open(&self.place, &self.line)?, settings);
