@@ -1,7 +1,8 @@
 //! Measures the daemon as it is shipped, with real ptys, sockets, certificates and books, and the disk beside it.
 //!
-//! `cargo bench --bench daemon` measures for some minutes; with `-- --quick`, in less than one. Fails only where an aim
-//! is missed grossly; on a machine that does other things meanwhile compare figures of one run only.
+//! `cargo bench --bench daemon` measures for some minutes; with `-- --quick`, in less than one; with `-- paced`, only lines
+//! at the pace of real ones. Fails only where an aim is missed grossly; on a machine that does other things meanwhile
+//! compare figures of one run only.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -93,6 +94,10 @@ fn main() -> ExitCode {
     }
     let dose = if std::env::args().any(|arg| arg == "--quick") { QUICK } else { FULL };
     let mut figures = Figures::default();
+    if std::env::args().any(|arg| arg == "paced") {
+        paced::all(&mut figures, dose.sales_paced);
+        return ExitCode::from(u8::from(!figures.end()));
+    }
     size(&mut figures);
     starts(&mut figures, dose);
     one_till(&mut figures, dose);

@@ -11,10 +11,16 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 use tillgate::sandbox::{ACCOUNTS, PASSWORD};
+use tillgate::shop::event::AskKind;
 use tillgate::shop::money::{Amount, Currency};
 use tillgate::shop::time::Wall;
 use tillgate::store::Store;
+use tillgate::till::concert_frames::{Request, Verdict};
 use tillgate::till::player::{Ended, Outcome, Player, PlayerSettings};
+use tillgate::till::port::open;
+use tillgate::till::zvt::player_wire::{Place, Wire as ZvtWire};
+use tillgate::till::zvt::{self, player as zvt_player};
+use tillgate::till::{LineSettings, concert_player};
 
 /// From the last byte of a request to the first of its acknowledgement.
 const ACKNOWLEDGED_MS: f64 = 50.0;
@@ -35,7 +41,11 @@ struct Speech {
 
 type Pay = Box<dyn FnMut() + Send>;
 
-const SPEECHES: [Speech; 1] = [Speech { name: "plain", config: "", open: plain, request: plain_request }];
+const SPEECHES: [Speech; 3] = [
+    Speech { name: "plain", config: "", open: plain, request: plain_request },
+    Speech { name: "concert", config: "protocol = \"concert\"\n", open: concert, request: concert_request },
+    Speech { name: "zvt", config: "protocol = \"zvt\"\n", open: zvt, request: zvt_request },
+];
 
 pub(crate) fn all(figures: &mut Figures, sales: u32) {
     for speech in SPEECHES {
@@ -157,5 +167,43 @@ fn plain(port: &Path) -> Pay {
 fn plain_request(bytes: &[u8]) -> Option<usize> {
     let begin = bytes.windows(4).position(|w| w == b"PAY|")?;
     let end = begin + bytes[begin..].iter().position(|b| *b == 0x03)? + 5;
+    (end <= bytes.len()).then_some(end)
+}
+
+fn concert(port: &Path) -> Pay {
+    let mut port = open(port, &LineSettings::default()).unwrap();
+    let request = Request::write(1, sum().minor(), true, AskKind::Pay, sum().currency(), false).unwrap();
+    Box::new(move || {
+        let answer = concert_player::play(&mut port, &request, Duration::from_secs(120), &mut |_| {}).unwrap();
+        assert_eq!(answer.verdict, Verdict::Done);
+    })
+}
+
+/// STX, 34 characters, ETX and the check.
+fn concert_request(bytes: &[u8]) -> Option<usize> {
+    let end = bytes.iter().position(|b| *b == 0x02)? + 37;
+    (end <= bytes.len()).then_some(end)
+}
+
+fn zvt(port: &Path) -> Pay {
+    let settings = zvt_player::PlayerSettings {
+        currency: sum().currency(),
+        password: 0,
+        config: zvt_player::CONFIG,
+        takes_blocks: false,
+        answer: |_| zvt_player::Answer::Taken,
+    };
+    let wire = ZvtWire::open(&Place::of(port), &zvt::LINE).unwrap();
+    let mut till = zvt_player::Player::new(wire, settings);
+    till.register(&mut |_| {}).unwrap().how.unwrap();
+    Box::new(move || {
+        till.pay(sum(), &mut |_| {}).unwrap().how.unwrap();
+    })
+}
+
+/// From DLE STX and the command to two bytes of check behind DLE ETX.
+fn zvt_request(bytes: &[u8]) -> Option<usize> {
+    let begin = bytes.windows(4).position(|w| w == [0x10, 0x02, 0x06, 0x01])?;
+    let end = begin + 2 + bytes[begin + 2..].windows(2).position(|w| w == [0x10, 0x03])? + 4;
     (end <= bytes.len()).then_some(end)
 }

@@ -181,39 +181,19 @@ fn play(args: TillArgs) -> Result<u8, Failed> {
     }
 }
 
-fn play_zvt(args: TillArgs) -> Result<u8, Failed> {
-    let usage = |text: &str| Failed::Usage(text.to_owned());
-    let currency = currency_of(&args)?;
-    let amount = |text: &str| Amount::parse(text, currency).map_err(|e| Failed::Usage(e.to_string()));
-    let wish = match &args.what {
-        What::Register => Wish::Register,
-        What::Pay { amount: text, ticket: None, .. } => Wish::Pay(amount(text)?),
-        What::Refund { amount: text, of: None, .. } => Wish::Refund(amount(text)?),
-        What::Reverse { receipt } => Wish::Reverse(*receipt),
-        What::Last { ticket: None, .. } => Wish::Repeat,
-        What::Status => Wish::Status,
-        What::Totals { epoch: None } => Wish::Totals,
-        What::EndOfDay => Wish::EndOfDay,
-        What::Pay { .. } | What::Refund { .. } | What::Last { .. } | What::Totals { .. } => {
-            return Err(usage("zvt has neither tickets nor epochs: leave them out"));
-        }
-        What::Cancel { .. } => return Err(usage("zvt takes a payment back by its receipt number: use reverse")),
-        What::Abort => return Err(usage("a ZVT till aborts on the line on which it pays: press Ctrl-C during `pay`")),
-    };
-    let (place, line) = (Place::of(&args.port), line_of(&args));
-    Ok(ZvtTill { place, line, currency, args: args.zvt }.play(wish))
-}
-
 fn play_concert(args: &TillArgs) -> Result<u8, Failed> {
     let usage = |text: &str| Failed::Usage(text.to_owned());
     let (kind, amount, wait) = match &args.what {
         What::Pay { amount, patience, .. } => (AskKind::Pay, amount, *patience),
         What::Refund { amount, .. } => (AskKind::Refund, amount, 120),
         What::Cancel { amount } => (AskKind::Reverse, amount, 120),
-        What::Register | What::Reverse { .. } | What::EndOfDay => {
-            return Err(usage("that is one of zvt; a Concert till can pay, refund and cancel"));
-        }
-        What::Abort | What::Last { .. } | What::Status | What::Totals { .. } => {
+        What::Abort
+        | What::Last { .. }
+        | What::Status
+        | What::Totals { .. }
+        | What::Register
+        | What::Reverse { .. }
+        | What::EndOfDay => {
             return Err(usage("a Concert till can pay, refund and cancel, nothing else"));
         }
     };
@@ -230,6 +210,29 @@ fn play_concert(args: &TillArgs) -> Result<u8, Failed> {
             Ok(EXIT_NO_ANSWER)
         }
     }
+}
+
+fn play_zvt(args: TillArgs) -> Result<u8, Failed> {
+    let usage = |text: &str| Failed::Usage(text.to_owned());
+    let currency = currency_of(&args)?;
+    let amount = |text: &str| Amount::parse(text, currency).map_err(|e| Failed::Usage(e.to_string()));
+    let wish = match &args.what {
+        What::Register => Wish::Register,
+        What::Pay { amount: text, ticket: None, .. } => Wish::Pay(amount(text)?),
+        What::Refund { amount: text, of: None, .. } => Wish::Refund(amount(text)?),
+        What::Reverse { receipt } => Wish::Reverse(*receipt),
+        What::Last { ticket: None, .. } => Wish::Repeat,
+        What::Status => Wish::Status,
+        What::Totals { epoch: None } => Wish::Totals,
+        What::EndOfDay => Wish::EndOfDay,
+        What::Pay { .. } | What::Refund { .. } | What::Last { .. } | What::Totals { .. } => {
+            return Err(usage("zvt has neither tickets nor epochs: leave them out"));
+        }
+        What::Cancel { .. } => return Err(usage("zvt cancels by the number of a receipt: use reverse")),
+        What::Abort => return Err(usage("a ZVT till aborts on the line on which it pays: press Ctrl-C during `pay`")),
+    };
+    let (place, line) = (Place::of(&args.port), line_of(&args));
+    Ok(ZvtTill { place, line, currency, args: args.zvt }.play(wish))
 }
 
 fn currency_of(args: &TillArgs) -> Result<Currency, Failed> {
@@ -263,7 +266,7 @@ fn play_plain(args: TillArgs) -> Result<u8, Failed> {
             ended(&player.pay(sum, ticket(epoch, number), patience, show)?)
         }
         What::Refund { of, epoch, .. } => ended(&player.refund(sum, ticket(epoch, of), show)?),
-        What::Register | What::Reverse { .. } | What::EndOfDay | What::Cancel { .. } | What::Abort => {
+        What::Cancel { .. } | What::Register | What::Reverse { .. } | What::EndOfDay | What::Abort => {
             player.abort(None, show)?;
             EXIT_DONE
         }

@@ -95,10 +95,10 @@ fn what_each_protocol_says_is_shown_and_recognised_and_nothing_is_written() {
             "at 9600 baud 8N2",
             "protocol = \"zvt\"",
         ),
-        (concert(), "asks for a payment, 1250 in the smallest coin", "at 9600 baud 8N1", "protocol = \"concert\""),
+        (concert(), "asks for a payment, 12.50 EUR", "at 9600 baud 8N1", "protocol = \"concert\""),
         (
             even(&concert()),
-            "asks for a payment, 1250 in the smallest coin",
+            "asks for a payment, 12.50 EUR",
             "at 9600 baud 7E1",
             "[till.line]\ndata_bits = 7\nparity = \"even\"",
         ),

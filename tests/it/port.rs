@@ -233,8 +233,9 @@ fn another_program_is_named_when_it_has_the_port() {
     other.args(["listen", line.at_box.to_str().unwrap(), "--seconds", "60"]);
     let mut other = other.stdout(std::process::Stdio::piped()).spawn().unwrap();
     let mut first = String::new();
-    let said = other.stdout.take().unwrap();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(said), &mut first).unwrap();
+    // Read until it has the port; not closed, for a listener that nobody reads ends.
+    let mut said = std::io::BufReader::new(other.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut said, &mut first).unwrap();
     let error = open(&line.at_box, &LineSettings::default()).unwrap_err().to_string();
     other.kill().unwrap();
     other.wait().unwrap();

@@ -87,7 +87,7 @@ fn taken(reader: &Reader<'_>, other: &Port, at: &Range<usize>, port: &Port) -> O
         (Port::Tcp { listen: one, peer: of }, Port::Tcp { listen: two, peer })
             if one == two && of.to_canonical() == peer.to_canonical() =>
         {
-            let what = format!("the till on line {line} is at {peer} and comes to {two} too");
+            let what = format!("the till on line {line} is at {} and comes to {two} too", peer.to_canonical());
             Some((what, "give each till an address of its own, or a TCP port of its own"))
         }
         (Port::Tcp { listen: one, .. }, Port::Tcp { listen: two, .. })

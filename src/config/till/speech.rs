@@ -4,7 +4,7 @@ use crate::config::reader::{At, Reader, Section};
 use crate::shop::event::TillNumber;
 use crate::till::Protocol;
 use crate::till::concert::ConcertOptions;
-use crate::till::zvt::{Letters, ZvtOptions};
+use crate::till::zvt::{LONGEST_WAIT_SECS, Letters, ZvtOptions};
 
 /// The largest number that fits into a Concert request.
 const CONCERT_NUMBER_MAX: u16 = 99;
@@ -84,7 +84,9 @@ fn read_zvt<'t>(reader: &mut Reader<'t>, mut zvt: Section<'t>) -> ZvtOptions {
         }
         text.value.parse().ok().filter(|_| digits)
     });
-    let longest = reader.whole(&mut zvt, "longest_wait_secs", 60..=900);
+    let longest = reader.whole(&mut zvt, "longest_wait_secs", LONGEST_WAIT_SECS);
+    // The till says it itself when it registers; TOML writes 142 as 0x8E too.
+    let config_byte = reader.whole(&mut zvt, "config_byte", 0..=255).and_then(|at| u8::try_from(at.value).ok());
     let letters = reader.word(&mut zvt, "letters", &[("ascii", Letters::Ascii), ("cp437", Letters::Cp437)]);
     reader.end(zvt);
     ZvtOptions {
@@ -92,6 +94,7 @@ fn read_zvt<'t>(reader: &mut Reader<'t>, mut zvt: Section<'t>) -> ZvtOptions {
         config_byte: usual.config_byte,
         password: password.or(usual.password),
         longest_wait_secs: longest.map_or(usual.longest_wait_secs, |at| at.value),
+        config_byte: config_byte.unwrap_or(usual.config_byte),
         letters: letters.map_or(usual.letters, |at| at.value),
     }
 }

@@ -1,5 +1,7 @@
 //! What bytes of a till say in the protocols that we know, for people. Pure; answers nothing and keeps nothing.
 
+use crate::shop::event::AskKind;
+use crate::till::concert_frames::{ETX, REQUEST_CHARS, Request, STX, unframed};
 use crate::till::frame;
 use crate::till::zvt::apdu::{Apdu, Reader, bitmap, control};
 use crate::till::zvt::link::{self, DLE, Found};
@@ -55,12 +57,8 @@ pub struct Said {
     pub text: String,
 }
 
-const STX: u8 = 0x02;
-const ETX: u8 = 0x03;
 /// Longest frame that is looked for, doubled bytes included.
 const FRAME_BYTES_MAX: usize = 2 * link::APDU_BYTES_MAX;
-/// Characters of a request body of Concert.
-const CONCERT_BODY: usize = 34;
 
 /// All that these bytes say, in their order. Bytes that say nothing are gathered in pieces without proof.
 pub fn said(bytes: &[u8]) -> Vec<Said> {
@@ -124,40 +122,36 @@ fn plain_at(bytes: &[u8]) -> Option<(Said, usize)> {
 }
 
 fn concert_at(bytes: &[u8]) -> Option<(Said, usize)> {
-    let length = CONCERT_BODY.saturating_add(3);
-    let [STX, body @ .., ETX, check] = bytes.get(..length)? else { return None };
-    let right = body.iter().fold(ETX, |check, byte| check ^ byte) == *check;
-    let text = std::str::from_utf8(body).ok().filter(|t| t.bytes().all(|b| matches!(b, b' '..=b'~')))?;
-    let said = if right {
-        Said { proof: Proof::Checked(Speech::Concert), text: concert(text) }
-    } else {
-        let text = "Concert: a request whose check (LRC) is wrong: noise on the line?".to_owned();
-        Said { proof: Proof::Shape(Speech::Concert), text }
+    let length = REQUEST_CHARS.saturating_add(3);
+    let message = bytes.get(..length)?;
+    if let Some(request) = unframed(message).and_then(Request::read) {
+        return Some((Said { proof: Proof::Checked(Speech::Concert), text: concert(&request) }, length));
+    }
+    let [STX, body @ .., ETX, _] = message else { return None };
+    let text = body.iter().all(|b| matches!(b, b' '..=b'~'));
+    let said = Said {
+        proof: Proof::Shape(Speech::Concert),
+        text: "Concert: a request that cannot be read, or whose check (LRC) is wrong: noise on the line?".to_owned(),
     };
-    Some((said, length))
+    text.then_some((said, length))
 }
 
-fn concert(body: &str) -> String {
-    let field = |from: usize, to: usize| body.get(from..to).unwrap_or_default();
-    let asks = match field(12, 13) {
-        "0" => "a payment",
-        "1" => "a refund",
-        "2" => "to cancel a payment",
-        "4" => "a payment, as the terminal thinks best",
-        _ => "something unknown",
+fn concert(request: &Request) -> String {
+    let asks = match request.kind() {
+        Some(AskKind::Pay) => "a payment",
+        Some(AskKind::Refund) => "a refund",
+        Some(AskKind::Reverse) => "to cancel a payment",
+        None => "something unknown",
     };
-    let answer = match field(26, 30) {
-        "A010" => "answer at the end",
-        "A011" => "answer at once: this till never learns whether a sale was paid",
-        _ => "unknown kind of answer",
+    let sum = match request.amount() {
+        Some(amount) => amount.to_string(),
+        None => format!("{} in the smallest coin of currency {}", request.minor(), request.currency_number()),
     };
-    let minor = field(2, 10).trim_start_matches('0');
-    format!(
-        "Concert: till {} asks for {asks}, {} in the smallest coin of currency {}, {answer}",
-        field(0, 2),
-        if minor.is_empty() { "0" } else { minor },
-        field(13, 16),
-    )
+    let answer = match request.at_once() {
+        true => "answer at once: this till never learns whether a sale was paid",
+        false => "answer at the end",
+    };
+    format!("Concert: till {} asks for {asks}, {sum}, {answer}", request.number())
 }
 
 fn zvt_at(bytes: &[u8]) -> Option<(Said, usize)> {
@@ -223,13 +217,10 @@ mod tests {
                        42 30 31 30 03 01";
         for (bytes, expected) in [
             (hex("05"), "Shape(Concert) ENQ: the till asks whether a terminal is there"),
-            (
-                hex(concert),
-                "Checked(Concert) Concert: till 01 asks for a payment, 1250 in the smallest coin of currency 978, answer at the end",
-            ),
+            (hex(concert), "Checked(Concert) Concert: till 01 asks for a payment, 12.50 EUR, answer at the end"),
             (
                 hex(&concert.replace("03 01", "03 02")),
-                "Shape(Concert) Concert: a request whose check (LRC) is wrong: noise on the line?",
+                "Shape(Concert) Concert: a request that cannot be read, or whose check (LRC) is wrong: noise on the line?",
             ),
             (frame::encode("STATUS|1"), "Checked(Plain) plain STATUS|1"),
             (hex("10 02 80 00 00 10 03 F5 1F"), "Checked(Zvt) ZVT 80 00: the till agrees"),
