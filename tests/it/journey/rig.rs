@@ -43,6 +43,8 @@ pub(super) struct Dress {
     pub(super) env: Vec<(&'static str, String)>,
     /// Further tills: number and port.
     pub(super) tills: Vec<(u16, PathBuf)>,
+    /// What the configuration says besides, of the last till first.
+    pub(super) more: &'static str,
     /// What is done to the folder before anything starts in it.
     pub(super) folder: Option<fn(&Stage)>,
 }
@@ -83,7 +85,7 @@ impl Rig {
         let tills = [(TILL.parse().unwrap(), port)].into_iter().chain(dress.tills);
         let tills: Vec<_> = tills.map(|(number, port)| (TillNumber::new(number).unwrap(), port)).collect();
         let ports: Vec<_> = tills.iter().map(|(number, port)| (*number, port.as_path())).collect();
-        let config = stage.write_config(platform.api, &ports, "").unwrap();
+        let config = stage.write_config(platform.api, &ports, dress.more).unwrap();
         let (till, platform, env) = (Till::on(master), Some(platform), dress.env);
         Rig { till, stage, platform, config, daemon: None, line, env, log_began: 0, runtime }
     }
