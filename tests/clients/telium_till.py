@@ -4,7 +4,7 @@ import json
 import os
 import sys
 
-from telium import Telium, TeliumAsk, TeliumNativeSerial
+from telium import Telium, TeliumAsk
 from telium.manager import TerminalInitializationFailedException
 
 
@@ -24,10 +24,6 @@ class Till(Telium):
         return answer
 
 
-class NativeTill(TeliumNativeSerial):
-    pass
-
-
 def main():
     args = argparse.ArgumentParser()
     args.add_argument("port")
@@ -37,12 +33,11 @@ def main():
     args.add_argument("--currency", default="EUR")
     args.add_argument("--short", action="store_true")
     args.add_argument("--at-once", action="store_true")
-    args.add_argument("--seven", action="store_true")
     args.add_argument("--dies-before-ack", action="store_true")
     args.add_argument("--closes-after-request", action="store_true")
     args = args.parse_args()
 
-    till = (NativeTill if args.seven else Till)(args.port)
+    till = Till(args.port)
     till.dies = args.dies_before_ack
     if args.what == "ready":
         return say(ready=till.is_ok())
