@@ -91,7 +91,6 @@ fn read_zvt<'t>(reader: &mut Reader<'t>, mut zvt: Section<'t>) -> ZvtOptions {
     reader.end(zvt);
     ZvtOptions {
         terminal_id,
-        config_byte: usual.config_byte,
         password: password.or(usual.password),
         longest_wait_secs: longest.map_or(usual.longest_wait_secs, |at| at.value),
         config_byte: config_byte.unwrap_or(usual.config_byte),
