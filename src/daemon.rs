@@ -372,6 +372,13 @@ fn seen_in(shop: &Shop) -> (Vec<control::SaleLine>, u64, control::Platform) {
         state: sale.state.name().into(),
         since_secs: sale.asked_at.and_then(age),
     });
+    let returns = shop.open_returns().map(|given| control::SaleLine {
+        id: given.id.to_string().chars().take(8).collect(),
+        till: given.till.number(),
+        amount: given.amount().to_string(),
+        state: given.state.name().into(),
+        since_secs: given.asked_at.and_then(age),
+    });
     let (state, heard) = shop.platform_line(now);
     let state = match state {
         LineState::Up => control::PlatformState::Up,
@@ -380,5 +387,5 @@ fn seen_in(shop: &Shop) -> (Vec<control::SaleLine>, u64, control::Platform) {
     };
     let last_answer_secs = heard.map(|heard| heard.ms_until(now) / 1_000);
     let phones = u64::try_from(shop.visits()).unwrap_or(u64::MAX);
-    (sales.collect(), phones, control::Platform { state, last_answer_secs })
+    (sales.chain(returns).collect(), phones, control::Platform { state, last_answer_secs })
 }

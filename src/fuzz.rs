@@ -14,6 +14,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("till_plain", till_plain),
     ("till_player", till_player),
     ("till_concert", till_concert),
+    ("till_zvt_serial", till_zvt_serial),
+    ("till_zvt_tcp", till_zvt_tcp),
     ("portal_requests", portal_requests),
     ("portal_words", portal_words),
     ("platform_answers", platform_answers),
@@ -38,6 +40,16 @@ pub fn till_player(data: &[u8]) {
 pub fn till_concert(data: &[u8]) {
     till::fuzz::drive::<till::concert::Concert>(data);
     till::fuzz::hear_concert(data);
+}
+
+/// The box as a ZVT terminal on a serial line.
+pub fn till_zvt_serial(data: &[u8]) {
+    till::zvt::fuzz::serial(data);
+}
+
+/// The box as a ZVT terminal over TCP.
+pub fn till_zvt_tcp(data: &[u8]) {
+    till::zvt::fuzz::tcp(data);
 }
 
 /// Requests of phones.

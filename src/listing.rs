@@ -1,7 +1,8 @@
 //! The sales on the books as people ask for them and read them: table, CSV, JSON. Reads no book itself.
 
 use crate::control::columns;
-use crate::shop::event::TillNumber;
+use crate::shop::event::{AskKind, TillNumber};
+use crate::shop::id::SaleId;
 use crate::shop::money::Amount;
 use crate::shop::sale::Telling;
 use crate::shop::time::Wall;
@@ -86,6 +87,8 @@ pub enum State {
     Cancelled,
     /// Not paid: nobody confirmed in time
     Lapsed,
+    /// Given back, as the till asked; also what the platform has not confirmed yet
+    Returned,
 }
 
 impl State {
@@ -97,6 +100,7 @@ impl State {
             State::Declined => Standing::Declined,
             State::Cancelled => Standing::Cancelled,
             State::Lapsed => Standing::Lapsed,
+            State::Returned => Standing::Returned,
         }
     }
 }
@@ -122,6 +126,10 @@ struct Line {
     till: u16,
     epoch: Option<u32>,
     ticket: Option<u32>,
+    receipt: Option<u16>,
+    kind: &'static str,
+    /// The sale of which a return gives back.
+    of: Option<String>,
     amount: String,
     currency: String,
     given_back: String,
@@ -140,6 +148,9 @@ impl Line {
             till: sale.till.number(),
             epoch: sale.ticket.and_then(|t| t.epoch),
             ticket: sale.ticket.map(|t| t.number),
+            receipt: sale.receipt.map(|r| r.number()),
+            kind: kind_name(sale.kind()),
+            of: sale.back().map(|back| back.sale.to_string()),
             amount: sale.amount.decimal(),
             currency: sale.amount.currency().to_string(),
             given_back: given_back(sale),
@@ -151,6 +162,18 @@ impl Line {
     }
 }
 
+fn short(id: SaleId) -> String {
+    id.to_string().chars().take(8).collect()
+}
+
+fn kind_name(kind: AskKind) -> &'static str {
+    match kind {
+        AskKind::Pay => "payment",
+        AskKind::Refund => "refund",
+        AskKind::Reverse => "reversal",
+    }
+}
+
 fn given_back(sale: &SaleLine) -> String {
     let amount = Amount::from_minor(sale.given_back_minor, sale.amount.currency());
     amount.map_or_else(|_| sale.given_back_minor.to_string(), |a| a.decimal())
@@ -158,7 +181,8 @@ fn given_back(sale: &SaleLine) -> String {
 
 /// The sales for people: aligned columns, the count below.
 pub fn table(sales: &[SaleLine], zone: &TimeZone) -> String {
-    let heads = ["ASKED", "TILL", "TICKET", "AMOUNT", "GIVEN BACK", "STATE", "TOLD", "SALE", ""];
+    let heads =
+        ["ASKED", "TILL", "TICKET", "RECEIPT", "KIND", "AMOUNT", "GIVEN BACK", "STATE", "TOLD", "SALE", "OF", ""];
     let dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let lines = sales.iter().map(|sale| {
         let told = told_name(sale.telling());
@@ -166,17 +190,21 @@ pub fn table(sales: &[SaleLine], zone: &TimeZone) -> String {
             dash(sale.asked_at.map(|w| clock(w, zone))),
             sale.till.to_string(),
             dash(sale.ticket.map(|t| t.number.to_string())),
+            dash(sale.receipt.map(|r| r.to_string())),
+            kind_name(sale.kind()).to_owned(),
             sale.amount.to_string(),
             if sale.given_back_minor == 0 { "-".to_owned() } else { given_back(sale) },
             sale.state.name().to_owned(),
             if told.is_empty() { "-".to_owned() } else { told.to_owned() },
-            sale.id.to_string().chars().take(8).collect(),
+            short(sale.id),
+            dash(sale.back().map(|back| short(back.sale))),
             if sale.needs_person { "A PERSON MUST LOOK".to_owned() } else { String::new() },
         ]
     });
     let count = match sales.len() {
         0 => return "no sale".to_owned(),
         1 => "1 sale".to_owned(),
+        many if sales.iter().any(|sale| sale.kind() != AskKind::Pay) => format!("{many} sales and returns"),
         many => format!("{many} sales"),
     };
     format!("{}\n{count}", columns(&heads, lines.collect()))
@@ -185,7 +213,8 @@ pub fn table(sales: &[SaleLine], zone: &TimeZone) -> String {
 /// The sales for a spreadsheet: RFC 4180 with a head line, times as RFC 3339. No cell can hold a comma or a quote.
 pub fn csv(sales: &[SaleLine], zone: &TimeZone) -> String {
     let mut text =
-        "id,asked_at,ended_at,till,epoch,ticket,amount,currency,given_back,state,told,attempts,needs_person".to_owned();
+        "id,asked_at,ended_at,till,epoch,ticket,receipt,kind,of,amount,currency,given_back,state,told,attempts,needs_person"
+            .to_owned();
     for sale in sales {
         let line = Line::of(sale, zone);
         let number = |n: Option<u32>| n.map(|n| n.to_string()).unwrap_or_default();
@@ -196,6 +225,9 @@ pub fn csv(sales: &[SaleLine], zone: &TimeZone) -> String {
             line.till.to_string(),
             number(line.epoch),
             number(line.ticket),
+            number(line.receipt.map(u32::from)),
+            line.kind.to_owned(),
+            line.of.unwrap_or_default(),
             line.amount,
             line.currency,
             line.given_back,
@@ -295,10 +327,13 @@ fn till_number(text: &str) -> Result<TillNumber, String> {
 mod tests {
     use super::*;
     use crate::shop::event::Ticket;
-    use crate::shop::id::{AttemptId, SaleId};
+    use crate::shop::event::{ReceiptNumber, ReturnKind};
+    use crate::shop::giveback::{Back, ReturnState};
+    use crate::shop::id::{AttemptId, RefundId};
     use crate::shop::money::Currency;
     use crate::shop::sale::Code;
     use crate::shop::sale::SaleState;
+    use crate::store::Stands;
 
     fn now() -> Zoned {
         "2026-11-22T12:00:00+01:00[Europe/Berlin]".parse().unwrap()
@@ -334,22 +369,31 @@ mod tests {
             id: SaleId(0x0bad_cafe_0000_0000_0000_0000_0000_0001),
             till: TillNumber::new(3).unwrap(),
             ticket: Some(Ticket { epoch: Some(2), number: 77 }),
+            receipt: ReceiptNumber::new(41),
             amount: Amount::parse("12.50", Currency::from_code("EUR").unwrap()).unwrap(),
             code: Code::parse("K7").unwrap(),
             asked_at: Some(Wall(1_795_345_200_000)),
             ended_at: Some(Wall(1_795_345_230_000)),
-            state: SaleState::Approved { attempt: AttemptId(1), telling: Telling::Taken },
+            state: Stands::Sale(SaleState::Approved { attempt: AttemptId(1), telling: Telling::Taken }),
             open: false,
             attempts: 2,
             failed_tries: 1,
             given_back_minor: 250,
             needs_person: true,
         };
-        let state = SaleState::Waiting;
-        let (asked_at, ended_at, ticket) = (None, None, None);
+        let state = Stands::Sale(SaleState::Waiting);
+        let (asked_at, ended_at, ticket, receipt) = (None, None, None, None);
         let (given_back_minor, needs_person) = (0, false);
-        let plain = SaleLine { asked_at, ended_at, ticket, state, given_back_minor, needs_person, ..sale.clone() };
-        vec![sale, plain]
+        let plain =
+            SaleLine { asked_at, ended_at, ticket, receipt, state, given_back_minor, needs_person, ..sale.clone() };
+        let amount = Amount::parse("2.50", sale.amount.currency()).unwrap();
+        let back = Back { sale: sale.id, attempt: AttemptId(1), refund: RefundId(2), amount };
+        let state = ReturnState::Returned { back, pending: true, telling: Telling::Taken };
+        let state = Stands::Return(ReturnKind::Refund, state);
+        let (id, receipt) = (SaleId(7 << 96), ReceiptNumber::new(42));
+        let given =
+            SaleLine { id, receipt, amount, state, given_back_minor, needs_person, attempts: 0, ..sale.clone() };
+        vec![given, sale, plain]
     }
 
     #[test]
@@ -358,21 +402,23 @@ mod tests {
         assert_eq!(
             table(&sales(), &zone),
             "\
-ASKED                TILL  TICKET  AMOUNT     GIVEN BACK  STATE     TOLD   SALE
-2026-11-22 12:00:00  3     77      12.50 EUR  2.50        approved  taken  0badcafe  A PERSON MUST LOOK
--                    3     -       12.50 EUR  -           waiting   -      0badcafe
-2 sales"
+ASKED                TILL  TICKET  RECEIPT  KIND     AMOUNT     GIVEN BACK  STATE     TOLD   SALE      OF
+2026-11-22 12:00:00  3     77      0042     refund   2.50 EUR   -           pending   taken  00000007  0badcafe
+2026-11-22 12:00:00  3     77      0041     payment  12.50 EUR  2.50        approved  taken  0badcafe  -         A PERSON MUST LOOK
+-                    3     -       -        payment  12.50 EUR  -           waiting   -      0badcafe  -
+3 sales and returns"
         );
         assert_eq!(
             csv(&sales(), &zone),
-            "id,asked_at,ended_at,till,epoch,ticket,amount,currency,given_back,state,told,attempts,needs_person\r\n\
-             0badcafe000000000000000000000001,2026-11-22T12:00:00+01:00,2026-11-22T12:00:30+01:00,3,2,77,12.50,EUR,2.50,approved,taken,2,true\r\n\
-             0badcafe000000000000000000000001,,,3,,,12.50,EUR,0.00,waiting,,2,false"
+            "id,asked_at,ended_at,till,epoch,ticket,receipt,kind,of,amount,currency,given_back,state,told,attempts,needs_person\r\n\
+             00000007000000000000000000000000,2026-11-22T12:00:00+01:00,2026-11-22T12:00:30+01:00,3,2,77,42,refund,0badcafe000000000000000000000001,2.50,EUR,0.00,pending,taken,0,false\r\n\
+             0badcafe000000000000000000000001,2026-11-22T12:00:00+01:00,2026-11-22T12:00:30+01:00,3,2,77,41,payment,,12.50,EUR,2.50,approved,taken,2,true\r\n\
+             0badcafe000000000000000000000001,,,3,,,,payment,,12.50,EUR,0.00,waiting,,2,false"
         );
         let json: serde_json::Value = serde_json::from_str(&json(&sales(), &zone)).unwrap();
         assert_eq!(json[0]["asked_at"], "2026-11-22T12:00:00+01:00");
-        assert_eq!(json[0]["amount"], "12.50");
-        assert_eq!(json[1]["ticket"], serde_json::Value::Null);
+        assert_eq!((&json[0]["amount"], &json[0]["kind"]), (&"2.50".into(), &"refund".into()));
+        assert_eq!(json[2]["ticket"], serde_json::Value::Null);
         assert_eq!(table(&[], &zone), "no sale");
     }
 }

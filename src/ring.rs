@@ -3,12 +3,12 @@
 
 use crate::shop::attempt::AttemptState;
 use crate::shop::effect::{Effect, Record, Step};
-use crate::shop::event::Event;
+use crate::shop::event::{Event, Of};
 use crate::shop::planted::{Mistake, planted};
 use crate::shop::policy::Policy;
 use crate::shop::sale::Sale;
 use crate::shop::time::{Stamp, Wall};
-use crate::shop::{Loaded, Missing, Shop};
+use crate::shop::{Asked, Loaded, Missing, Shop};
 use crate::store::{CommitError, LookUpError, Store};
 use std::{fmt, mem};
 
@@ -92,8 +92,8 @@ impl Ring {
     /// Takes one event in. What comes of it waits for [`Ring::flush`], except that what waits already may have to go first.
     pub fn take(&mut self, stamp: &Stamp, event: Event, out: &mut impl FnMut(Effect)) -> Result<(), Stopped> {
         for what in self.shop.missing(&event) {
-            if let Some(sale) = self.fetch(what, stamp.now.wall, out)? {
-                self.shop.recall(what, sale);
+            for found in self.fetch(what, stamp.now.wall, out)? {
+                self.shop.recall(what, found);
             }
         }
         let mut step = self.shop.handle(stamp, event);
@@ -145,37 +145,48 @@ impl Ring {
         self.effects.extend(step.effects);
     }
 
-    /// An ended sale from disk. If what waits may be about it, that is written first and the sale read as it is then.
+    /// What has ended, from disk. If what waits may be about it, that is written first and read as it is then.
     fn fetch(
         &mut self,
         what: Missing,
         wall: Option<Wall>,
         out: &mut impl FnMut(Effect),
-    ) -> Result<Option<Sale>, Stopped> {
+    ) -> Result<Vec<Asked>, Stopped> {
         if planted(Mistake::EndedSaleNotFetched) {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         let found = self.read(what)?;
-        if self.records.is_empty() || (found.is_none() && !self.records.iter().any(|record| names(record, what))) {
+        if self.records.is_empty() || (found.is_empty() && !self.records.iter().any(|record| names(record, what))) {
             return Ok(found);
         }
         self.flush(wall, out)?;
         Ok(self.read(what)?)
     }
 
-    fn read(&self, what: Missing) -> Result<Option<Sale>, LookUpError> {
-        match what {
-            Missing::Ticket(till, ticket) => self.store.sale_of_ticket(till, &ticket),
-            Missing::Attempt(attempt) => self.store.sale_of_attempt(attempt),
-        }
+    fn read(&self, what: Missing) -> Result<Vec<Asked>, LookUpError> {
+        let sale = |sale: Sale| Asked::Sale(Box::new(sale));
+        Ok(match what {
+            Missing::Of(till, Of::Ticket(ticket)) => self.store.asked_under(till, &ticket)?.into_iter().collect(),
+            Missing::Of(till, Of::Receipt(receipt)) => self.store.newest_with(till, receipt)?.into_iter().collect(),
+            Missing::Attempt(attempt) => self.store.sale_of_attempt(attempt)?.map(sale).into_iter().collect(),
+            Missing::PaidBy(session) => self.store.paid_by(session)?.into_iter().map(sale).collect(),
+        })
     }
 }
 
 /// Whether after this record the store finds something under that name which it may not have found before.
 fn names(record: &Record, what: Missing) -> bool {
     match (record, what) {
-        (Record::Ticket { till, ticket, .. }, Missing::Ticket(of, wanted)) => (*till, *ticket) == (of, wanted),
+        (Record::Ticket { till, ticket, .. }, Missing::Of(of, wanted)) => (*till, Of::Ticket(*ticket)) == (of, wanted),
         (Record::Attempt { attempt, .. }, Missing::Attempt(wanted)) => attempt.id == wanted,
+        (Record::Attempt { attempt, .. }, Missing::PaidBy(session)) => attempt.session == session,
+        (Record::Refund { .. }, Missing::PaidBy(_)) => true,
+        (Record::Sale { sale, .. }, Missing::Of(of, Of::Receipt(wanted))) => {
+            (sale.till, sale.receipt) == (of, Some(wanted))
+        }
+        (Record::Return { given, .. }, Missing::Of(of, Of::Receipt(wanted))) => {
+            (given.till, given.receipt) == (of, wanted)
+        }
         _ => false,
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use tillgate::shop::attempt::{Attempt, AttemptState, Link};
 use tillgate::shop::effect::Record;
-use tillgate::shop::event::{Ticket, TillNumber};
+use tillgate::shop::event::{ReceiptNumber, Ticket, TillNumber};
 use tillgate::shop::id::{AttemptId, Ids, SaleId, SessionId};
 use tillgate::shop::money::{Amount, Currency};
 use tillgate::shop::sale::{Code, Sale, SaleState, Telling};
@@ -117,6 +117,8 @@ impl Steps {
             asked_at: at,
             ticket_at: at,
             ended_at: at,
+            receipt: ReceiptNumber::new(1 + u16::try_from(self.number / 64 % 9_999).unwrap()),
+            booked: Some(u64::from(self.number)),
             boot: BootId(7),
             ends: Mono(120_000),
             hears_result: true,

@@ -286,5 +286,7 @@ fn till_of(screen: &Screen) -> Option<TillNumber> {
         | Screen::Pay { facts, .. }
         | Screen::Closing { facts } => Some(facts.till),
         Screen::Result(receipt) => Some(receipt.facts.till),
+        Screen::ChooseReturn { facts, .. } | Screen::Returning { facts, .. } => Some(facts.till),
+        Screen::Returned(receipt) => Some(receipt.facts.till),
     }
 }

@@ -114,6 +114,9 @@ pub(super) async fn checkout(State(site): State<Arc<Site>>, Path(token): Path<St
         | Screen::TooLate { .. }
         | Screen::Contacting { .. }
         | Screen::Closing { .. }
+        | Screen::ChooseReturn { .. }
+        | Screen::Returning { .. }
+        | Screen::Returned(_)
         | Screen::Result(_) => site.see_other(&path_of(session)),
     }
 }

@@ -25,6 +25,8 @@ struct Fields {
     till: Option<String>,
     lang: Option<String>,
     sale: Option<String>,
+    /// The return that the form is about.
+    asked: Option<String>,
     minor: Option<u64>,
     currency: Option<String>,
 }
@@ -120,6 +122,7 @@ async fn open_visit(site: &Site, peer: std::net::IpAddr, language: Option<Langua
 /// The event that a form means, if it has all that the event needs.
 fn event(act: &str, fields: &Fields) -> Option<PhoneEvent> {
     let sale = || fields.sale.as_deref()?.parse::<SaleId>().ok();
+    let asked = || fields.asked.as_deref()?.parse::<SaleId>().ok();
     match act {
         "till" => Some(PhoneEvent::Stands { at: till_number(fields.till.as_deref()?) }),
         "leave" => Some(PhoneEvent::Leaves),
@@ -128,6 +131,8 @@ fn event(act: &str, fields: &Fields) -> Option<PhoneEvent> {
         "not-mine" => Some(PhoneEvent::NotMine { sale: sale()? }),
         "give-up" => Some(PhoneEvent::GivesUp { sale: sale()? }),
         "let-go" => Some(PhoneEvent::LetsGo { sale: sale()? }),
+        "choose" => Some(PhoneEvent::Chooses { asked: asked()?, sale: sale()?, amount: amount(fields)? }),
+        "refuse" => Some(PhoneEvent::Refuses { asked: asked()? }),
         "finish" => Some(PhoneEvent::Finishes),
         "log-out" => Some(PhoneEvent::LogsOut),
         _ => None,

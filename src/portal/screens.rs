@@ -7,7 +7,7 @@ use super::site::{Site, path_of};
 use super::tokens::form_token;
 use crate::clock::Clock;
 use crate::shop::attempt::TryFailure;
-use crate::shop::effect::{CancelledWhy, DeclinedWhy, EnterNote, Outcome, Receipt, SaleFacts, Screen};
+use crate::shop::effect::{CancelledWhy, DeclinedWhy, EnterNote, Outcome, Receipt, ReturnFacts, SaleFacts, Screen};
 use crate::shop::event::{Reason, TillNumber};
 use crate::shop::id::SessionId;
 use crate::shop::money::Amount;
@@ -90,6 +90,8 @@ pub(super) fn page<'a>(
             page
         }
         Screen::Result(receipt) => result(site, voice, receipt, &path),
+        Screen::ChooseReturn { facts, .. } | Screen::Returning { facts, .. } => giving_back(site, voice, facts),
+        Screen::Returned(receipt) => giving_back(site, voice, &receipt.facts),
     };
     page.form = form_token(session);
     page.path = path;
@@ -213,6 +215,15 @@ fn result<'a>(site: &'a Site, voice: Voice<'a>, receipt: &Receipt, path: &str) -
     page.links = vec![PageLink { href: format!("{path}receipt"), label: voice.say("receipt-text"), class: "quiet" }];
     page.foot = Some(voice.say("receipt-keep"));
     page.refresh = Refresh::WithoutScript { secs: RECEIPT_SECS };
+    page
+}
+
+/// The bare facts of a return.
+fn giving_back<'a>(site: &'a Site, voice: Voice<'a>, facts: &ReturnFacts) -> Page<'a> {
+    let mut page = titled(site, voice, voice.say("returned-title"), 4);
+    page.card.amount = facts.amount.map(|amount| amounts::written(amount, voice.language));
+    page.card.rows = vec![till_row(site, voice, facts.till)];
+    page.refresh = Refresh::WithoutScript { secs: WAIT_SECS };
     page
 }
 

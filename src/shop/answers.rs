@@ -129,8 +129,9 @@ impl Shop {
         if refused {
             turn.alarm(Alarm::RefundRefused { refund });
         }
+        let pace = if self.till_waits_for(refund) { Pace::Live } else { Pace::Rest };
         if let Some(live) = self.sales.get_mut(&sale) {
-            live.calls.refund_answered(refund, answer.is_ok(), Pace::Rest, turn.now.mono);
+            live.calls.refund_answered(refund, answer.is_ok(), pace, turn.now.mono);
         }
     }
 

@@ -160,6 +160,8 @@ pub struct Refund {
     pub state: RefundState,
     /// A person must look.
     pub needs_person: Option<NeedsPerson>,
+    /// Its place in the order in which the books were written; none of before that order was kept.
+    pub booked: Option<u64>,
 }
 
 /// Why money goes back.

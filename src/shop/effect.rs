@@ -2,13 +2,14 @@
 
 use super::attempt::{Attempt, Refund};
 use super::event::{AskKind, NoSales, Reason, ReceiptNumber, Span, Ticket, TillNumber};
+use super::giveback::Return;
 use super::id::{AttemptId, RefundId, SaleId, SessionId};
 use super::money::Amount;
 use super::sale::{Code, Sale};
 use super::session::Session;
 use super::time::{Mono, Wall};
 
-pub use super::screens::{EnterNote, Receipt, SaleFacts, Screen};
+pub use super::screens::{EnterNote, Receipt, Repayable, ReturnFacts, ReturnReceipt, SaleFacts, Screen};
 
 /// What becomes of a step: first all records on disk in one transaction, then the effects, in order.
 #[derive(Debug, Default)]
@@ -53,8 +54,22 @@ pub enum Record {
         till: TillNumber,
         /// The ticket.
         ticket: Ticket,
-        /// The sale.
+        /// The sale or return.
         sale: SaleId,
+    },
+    /// A return. `open`: must be loaded at start.
+    Return {
+        /// The return.
+        given: Box<Return>,
+        /// Whether anything about it is still to be done.
+        open: bool,
+    },
+    /// The till's day ended here: what is booked behind `mark` belongs to the next.
+    DayClosed {
+        /// Whose day.
+        till: TillNumber,
+        /// [`Totals::mark`] of its sums.
+        mark: u64,
     },
     /// Where the reconciliation goes on.
     Cursor(String),
@@ -398,7 +413,7 @@ pub struct Create {
 /// What a person must look at.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Alarm {
-    /// An approved sale's result was not acknowledged by the till.
+    /// The till did not acknowledge that a sale is approved, or that money is given back.
     Unheard {
         /// Which.
         sale: SaleId,
@@ -441,12 +456,29 @@ impl Finish {
             code: sale.code,
             amount: sale.amount,
             kind: AskKind::Pay,
-            receipt: None,
+            receipt: sale.receipt,
             outcome,
             attempt,
             given_back_minor: sale.given_back_minor(),
             failed_tries: sale.failed_tries(),
             at: sale.ended_at,
+        })
+    }
+
+    /// The result of an ended return, as it is true by now; `None` while it is not ended.
+    pub fn of_return(given: &Return) -> Option<Finish> {
+        Some(Finish {
+            sale: given.id,
+            ticket: given.ticket,
+            code: given.code,
+            amount: given.amount(),
+            kind: given.kind.into(),
+            receipt: Some(given.receipt),
+            outcome: given.state.outcome()?,
+            attempt: given.state.back().map(|back| back.attempt),
+            given_back_minor: 0,
+            failed_tries: 0,
+            at: given.ended_at,
         })
     }
 }

@@ -72,7 +72,7 @@ impl fmt::Display for ReceiptNumber {
 }
 
 /// Which earlier sale of the same till a refund or reversal is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Of {
     /// The one under this ticket.
     Ticket(Ticket),
@@ -89,6 +89,35 @@ pub enum AskKind {
     Refund,
     /// Give back all that remains of an earlier sale.
     Reverse,
+}
+
+/// How money is given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ReturnKind {
+    /// Any part of a payment.
+    Refund,
+    /// All that is left of a payment.
+    Reverse,
+}
+
+impl ReturnKind {
+    /// The kind of return that a till wants, if it wants one.
+    pub fn of(kind: AskKind) -> Option<ReturnKind> {
+        match kind {
+            AskKind::Pay => None,
+            AskKind::Refund => Some(ReturnKind::Refund),
+            AskKind::Reverse => Some(ReturnKind::Reverse),
+        }
+    }
+}
+
+impl From<ReturnKind> for AskKind {
+    fn from(kind: ReturnKind) -> AskKind {
+        match kind {
+            ReturnKind::Refund => AskKind::Refund,
+            ReturnKind::Reverse => AskKind::Reverse,
+        }
+    }
 }
 
 /// A till's request for a sale.
@@ -226,6 +255,20 @@ pub enum PhoneEvent {
     Saw {
         /// The sale on the page.
         sale: SaleId,
+    },
+    /// The customer chooses which payment is given back, as it was shown.
+    Chooses {
+        /// The return that was shown.
+        asked: SaleId,
+        /// The sale whose payment is meant.
+        sale: SaleId,
+        /// What was shown to go back.
+        amount: Amount,
+    },
+    /// "Give nothing back": the return is declined.
+    Refuses {
+        /// The return that was shown.
+        asked: SaleId,
     },
     /// The result was read and put away: back to the till number.
     Finishes,

@@ -4,6 +4,7 @@
 pub mod attempt;
 pub mod effect;
 pub mod event;
+pub mod giveback;
 pub mod id;
 pub mod money;
 pub mod pairing;
@@ -20,6 +21,7 @@ mod owed;
 mod phones;
 #[doc(hidden)]
 pub mod planted;
+mod returns;
 mod screens;
 mod settle;
 mod telling;
@@ -30,10 +32,12 @@ mod tills;
 
 use calls::{Calls, Line};
 use effect::{Effect, Progress, Record, Step};
-use event::{Ask, Event, NoSales, PlatformEvent, Ticket, TillEvent, TillNumber};
+use event::{Ask, Event, NoSales, Of, PlatformEvent, ReceiptNumber, ReturnKind, Ticket, TillEvent, TillNumber};
+use giveback::Return;
 use id::{AttemptId, Ids, SaleId, SessionId};
 use planted::{Mistake, planted};
 use policy::Policy;
+use returns::LiveReturn;
 use sale::{Sale, SaleState};
 use session::Session;
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,6 +48,7 @@ use time::{Mono, Now, Stamp};
 pub struct Shop {
     policy: Policy,
     sales: BTreeMap<SaleId, Live>,
+    returns: BTreeMap<SaleId, LiveReturn>,
     tills: BTreeMap<TillNumber, Till>,
     visits: BTreeMap<SessionId, Visit>,
     line: Line,
@@ -51,8 +56,12 @@ pub struct Shop {
     late: BTreeMap<AttemptId, Mono>,
     no_sales: Option<NoSales>,
     cursor: String,
-    /// Tickets looked up on disk for the event at hand.
-    recalled: BTreeMap<(TillNumber, Ticket), SaleId>,
+    /// How much has been booked: sales and returns that have ended, refunds that have begun.
+    booked: u64,
+    /// Tickets and receipts looked up on disk for the event at hand.
+    recalled: BTreeMap<(TillNumber, Of), SaleId>,
+    /// All that was fetched from disk for it.
+    fetched: BTreeSet<SaleId>,
 }
 
 /// What the store held at the last start.
@@ -62,19 +71,48 @@ pub struct Loaded {
     pub sessions: Vec<Session>,
     /// All open sales, and the newest sale of each till; whole.
     pub sales: Vec<Sale>,
+    /// All open returns, and the newest of each till where that is no sale.
+    pub returns: Vec<Return>,
+    /// The newest receipt number of each till.
+    pub receipts: BTreeMap<TillNumber, ReceiptNumber>,
+    /// Where each till closed its day last.
+    pub days: BTreeMap<TillNumber, u64>,
+    /// How much has been booked.
+    pub booked: u64,
     /// Attempts of sales at rest that the platform has not been asked about once more.
     pub unchecked: Vec<AttemptId>,
     /// Where the reconciliation goes on.
     pub cursor: String,
 }
 
-/// An ended sale that an event may concern and that is no longer in memory: the ring fetches it first.
+/// What a till has asked for once.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Asked {
+    /// A sale.
+    Sale(Box<Sale>),
+    /// A return.
+    Return(Box<Return>),
+}
+
+impl Asked {
+    /// Its id.
+    pub fn id(&self) -> SaleId {
+        match self {
+            Asked::Sale(sale) => sale.id,
+            Asked::Return(given) => given.id,
+        }
+    }
+}
+
+/// What an event may concern and is no longer in memory: the ring fetches it first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Missing {
-    /// The sale under this ticket of this till.
-    Ticket(TillNumber, Ticket),
+    /// What this till asked for under this ticket, or the newest with this receipt number.
+    Of(TillNumber, Of),
     /// The sale with this attempt.
     Attempt(AttemptId),
+    /// The newest [`REPAYABLE_MAX`] sales that this phone has paid, and something is left of.
+    PaidBy(SessionId),
 }
 
 /// A sale in memory: itself, what of it is on disk, and what was said about it last.
@@ -94,6 +132,10 @@ struct Till {
     current: Option<SaleId>,
     last: Option<SaleId>,
     line: Vec<SessionId>,
+    /// The number on its newest receipt.
+    receipt: Option<ReceiptNumber>,
+    /// Where it closed its day last.
+    day: u64,
     /// A request that waits for a word on the line to the platform, and until when.
     asking: Option<(Ask, Mono)>,
 }
@@ -120,9 +162,10 @@ struct Turn {
     now: Now,
     ids: Ids,
     sales: BTreeSet<SaleId>,
+    returns: BTreeSet<SaleId>,
     tills: BTreeSet<TillNumber>,
     visits: BTreeSet<SessionId>,
-    /// Sales that something has let go of; they may leave memory.
+    /// Sales and returns that something has let go of; they may leave memory.
     let_go: BTreeSet<SaleId>,
     step: Step,
 }
@@ -130,8 +173,8 @@ struct Turn {
 impl Turn {
     fn new(stamp: &Stamp) -> Turn {
         let ids = Ids::new(stamp.seed);
-        let (sales, tills, visits, let_go) = Default::default();
-        Turn { now: stamp.now, ids, sales, tills, visits, let_go, step: Step::default() }
+        let (sales, returns, tills, visits, let_go) = Default::default();
+        Turn { now: stamp.now, ids, sales, returns, tills, visits, let_go, step: Step::default() }
     }
 
     fn effect(&mut self, effect: Effect) {
@@ -150,22 +193,35 @@ impl Shop {
     pub fn open(stamp: &Stamp, policy: Policy, loaded: Loaded) -> (Shop, Step) {
         let mut turn = Turn::new(stamp);
         let now = stamp.now;
-        let tills = policy.tills.iter().map(|number| (*number, Till::default())).collect();
+        let last = last_ended(&loaded);
+        let till = |number: &TillNumber| Till {
+            last: last.get(number).copied(),
+            receipt: loaded.receipts.get(number).copied(),
+            day: loaded.days.get(number).copied().unwrap_or(0),
+            ..Till::default()
+        };
+        let tills = policy.tills.iter().map(|number| (*number, till(number))).collect();
         let mut shop = Shop {
             policy,
             sales: BTreeMap::new(),
+            returns: BTreeMap::new(),
             tills,
             visits: BTreeMap::new(),
             line: Line::unknown(now.mono),
             late: loaded.unchecked.into_iter().map(|attempt| (attempt, now.mono)).collect(),
             no_sales: None,
             cursor: loaded.cursor,
+            booked: loaded.booked,
             recalled: BTreeMap::new(),
+            fetched: BTreeSet::new(),
         };
         let mut sessions = loaded.sessions;
         sessions.sort_by_key(|session| session.pairing.map(|pairing| pairing.since));
         for session in sessions {
             shop.resume_visit(session, &mut turn);
+        }
+        for given in loaded.returns {
+            shop.resume_return(given, &mut turn);
         }
         for sale in loaded.sales {
             shop.resume_sale(sale, &mut turn);
@@ -179,12 +235,8 @@ impl Shop {
     fn resume_sale(&mut self, sale: Sale, turn: &mut Turn) {
         let (id, till, live) = (sale.id, sale.till, sale.is_live());
         let other_boot = sale.boot != turn.now.boot;
-        if let Some(till) = self.tills.get_mut(&till) {
-            match till.last {
-                _ if live => till.current = Some(id),
-                // The newest is loaded last.
-                _ => till.last = Some(id),
-            }
+        if let Some(till) = self.tills.get_mut(&till).filter(|_| live) {
+            till.current = Some(id);
         }
         self.sales.insert(id, Live::from_disk(sale));
         self.change(turn, id, |sale, turn, _| {
@@ -192,6 +244,15 @@ impl Shop {
                 sale.survive_boot(turn.now);
             }
         });
+    }
+
+    fn resume_return(&mut self, given: Return, turn: &mut Turn) {
+        let (id, till, live) = (given.id, given.till, given.is_live());
+        if let Some(till) = self.tills.get_mut(&till).filter(|_| live) {
+            till.current = Some(id);
+        }
+        self.returns.insert(id, LiveReturn::from_disk(given));
+        self.change_return(turn, id, |given, turn| given.survive_start(turn.now));
     }
 
     /// Takes one event in. All of the returned records must be on disk, in one transaction, before any effect goes out.
@@ -208,23 +269,24 @@ impl Shop {
         }
         self.settle(&mut turn);
         self.recalled.clear();
+        self.fetched.clear();
         turn.step
     }
 
     /// What must be fetched from disk, and given to [`Shop::recall`], before this event is handled.
     pub fn missing(&self, event: &Event) -> Vec<Missing> {
-        // An older sale of the same ticket may be in memory, too: only the store knows which one the ticket means now.
-        let ticket = |till: &TillNumber, ticket: &Option<Ticket>| {
-            ticket.filter(|t| self.newest_of_ticket(*till, *t).is_none()).map(|t| Missing::Ticket(*till, t))
-        };
-        let ticket = |till, of| ticket(till, of).into_iter().collect();
+        let ticket = |till: &TillNumber, ticket: &Option<Ticket>| self.unknown(*till, ticket.map(Of::Ticket));
         let attempts = |ids: &mut dyn Iterator<Item = AttemptId>| {
-            ids.filter(|id| self.sale_of_attempt(*id).is_none()).map(Missing::Attempt).collect()
+            ids.filter(|id| self.sale_of_attempt(*id).is_none()).map(Missing::Attempt).collect::<Vec<_>>()
         };
         match event {
             Event::Till { till, what } => match what {
-                TillEvent::Asked(ask) => ticket(till, &ask.ticket),
-                TillEvent::Aborted { ticket: of } | TillEvent::AskedAgain { ticket: of } => ticket(till, of),
+                TillEvent::Asked(ask) => {
+                    ticket(till, &ask.ticket).into_iter().chain(self.unknown_target(*till, ask)).collect()
+                }
+                TillEvent::Aborted { ticket: of } | TillEvent::AskedAgain { ticket: of } => {
+                    ticket(till, of).into_iter().collect()
+                }
                 TillEvent::Online
                 | TillEvent::Offline
                 | TillEvent::Taken { .. }
@@ -236,23 +298,48 @@ impl Shop {
                 | TillEvent::DayClosed { .. }
                 | TillEvent::Knows { .. } => Vec::new(),
             },
-            Event::Platform(what) => match what {
-                PlatformEvent::Answered { attempt, .. } | PlatformEvent::RefundAnswered { attempt, .. } => {
-                    attempts(&mut std::iter::once(*attempt))
-                }
-                PlatformEvent::Listed { answer: Ok(page) } => attempts(&mut page.payments.iter().map(|p| p.id)),
-                PlatformEvent::Listed { answer: Err(_) } | PlatformEvent::Line { .. } => Vec::new(),
-            },
+            Event::Platform(what) => {
+                let mut missing = match what {
+                    PlatformEvent::Answered { attempt, .. } | PlatformEvent::RefundAnswered { attempt, .. } => {
+                        attempts(&mut std::iter::once(*attempt))
+                    }
+                    PlatformEvent::Listed { answer: Ok(page) } => attempts(&mut page.payments.iter().map(|p| p.id)),
+                    PlatformEvent::Listed { answer: Err(_) } | PlatformEvent::Line { .. } => Vec::new(),
+                };
+                // Any word of the platform may begin what waited for it.
+                let waiting = self.tills.iter().filter_map(|(till, entry)| Some((*till, entry.asking.as_ref()?.0)));
+                missing.extend(waiting.filter_map(|(till, ask)| self.unknown_target(till, &ask)));
+                missing
+            }
             Event::Phone { .. } | Event::NewSales(_) | Event::DeadlinePassed => Vec::new(),
         }
     }
 
-    /// Puts an ended sale back into memory for the next event. One that is in memory already stays as it is there.
-    pub fn recall(&mut self, missing: Missing, sale: Sale) {
-        if let Missing::Ticket(till, ticket) = missing {
-            self.recalled.insert((till, ticket), sale.id);
+    /// What a request to give back is about, unless memory knows it.
+    fn unknown_target(&self, till: TillNumber, ask: &Ask) -> Option<Missing> {
+        ReturnKind::of(ask.kind)?;
+        match ask.of {
+            Some(of) => self.unknown(till, Some(of)),
+            None => Some(Missing::PaidBy(*self.tills.get(&till)?.line.first()?)),
         }
-        self.sales.entry(sale.id).or_insert_with(|| Live::from_disk(sale));
+    }
+
+    /// An older sale of the same ticket or receipt may be in memory, too: only the store knows what they mean now.
+    fn unknown(&self, till: TillNumber, of: Option<Of>) -> Option<Missing> {
+        of.filter(|of| self.newest_in_memory(till, *of).is_none()).map(|of| Missing::Of(till, of))
+    }
+
+    /// Puts what was missing back into memory for the next event. What is in memory already stays as it is there.
+    pub fn recall(&mut self, missing: Missing, found: Asked) {
+        let id = found.id();
+        if let Missing::Of(till, of) = missing {
+            self.recalled.insert((till, of), id);
+        }
+        self.fetched.insert(id);
+        match found {
+            Asked::Sale(sale) => drop(self.sales.entry(id).or_insert_with(|| Live::from_disk(*sale))),
+            Asked::Return(given) => drop(self.returns.entry(id).or_insert_with(|| LiveReturn::from_disk(*given))),
+        }
     }
 
     /// When [`Event::DeadlinePassed`] is due.
@@ -262,7 +349,15 @@ impl Shop {
         let visits = self.visits.values().filter_map(|visit| self.visit_deadline(visit));
         let asking = self.tills.values().filter_map(|till| till.asking.map(|(_, until)| until));
         let late = self.late.values().copied();
-        sales.chain(visits).chain(asking).chain(late).chain(self.line.deadline()).min().unwrap_or(Mono(u64::MAX))
+        let returns = self.returns.values().filter_map(|live| live.given.deadline());
+        sales
+            .chain(returns)
+            .chain(visits)
+            .chain(asking)
+            .chain(late)
+            .chain(self.line.deadline())
+            .min()
+            .unwrap_or(Mono(u64::MAX))
     }
 
     /// Lets time pass for everything that is due.
@@ -272,6 +367,10 @@ impl Shop {
         let over = self.sales.values().filter(|live| due(live.sale.deadline()));
         for id in over.map(|live| live.sale.id).collect::<Vec<_>>() {
             self.change(turn, id, |sale, turn, policy| sale.pass(turn.now, policy));
+        }
+        let over = self.returns.values().filter(|live| due(live.given.deadline()));
+        for id in over.map(|live| live.given.id).collect::<Vec<_>>() {
+            self.change_return(turn, id, |given, turn| given.pass(turn.now));
         }
         let over: Vec<_> = self.visits.values().filter(|v| due(self.visit_deadline(v))).map(|v| v.session.id).collect();
         for session in over {
@@ -290,13 +389,21 @@ impl Shop {
         let Some(live) = self.sales.get_mut(&id) else { return };
         let before = live.sale.state;
         let shown_before = live.sale.at_phone();
+        let refunds_before = live.sale.refunds.len();
         how(&mut live.sale, turn, &self.policy);
         live.sale.follow(turn.now, &self.policy, &mut turn.ids);
         live.sale.give_back(turn.now, &mut turn.ids);
+        live.sale.returns_twice(&mut turn.ids);
         turn.sales.insert(id);
         let (number, after) = (live.sale.till, live.sale.state);
         turn.tills.insert(number);
         let ended = before.outcome().is_none() && after.outcome().is_some();
+        let begun = live.sale.refunds.iter_mut().skip(refunds_before).map(|refund| &mut refund.booked);
+        for booked in begun.chain(ended.then_some(&mut live.sale.booked)) {
+            self.booked = self.booked.saturating_add(1);
+            *booked = Some(self.booked);
+        }
+        self.follow_returns(id, turn);
         if ended && let Some(till) = self.tills.get_mut(&number) {
             till.current = None;
             turn.let_go.extend(till.last.replace(id));
@@ -342,6 +449,7 @@ impl Shop {
 }
 
 pub use calls::LineState;
+pub use returns::REPAYABLE_MAX;
 
 /// Events as no adapter would send them: see `tests/fuzz.rs`.
 #[cfg(feature = "fuzzing")]
@@ -353,6 +461,16 @@ pub fn fuzz_events(data: &[u8]) {
 #[cfg(feature = "fuzzing")]
 pub fn fuzz_run(data: &[u8]) {
     tests::fuzz::run(data);
+}
+
+/// What each till was told about last: of all that has ended, what was booked last. Of what is older than that order the
+/// newest counts.
+fn last_ended(loaded: &Loaded) -> BTreeMap<TillNumber, SaleId> {
+    let sales = loaded.sales.iter().filter(|sale| !sale.is_live()).map(|sale| (sale.till, sale.booked, sale.id));
+    let returns = loaded.returns.iter().filter(|given| !given.is_live());
+    let mut ended: Vec<_> = sales.chain(returns.map(|given| (given.till, given.booked, given.id))).collect();
+    ended.sort_by_key(|(_, booked, _)| *booked);
+    ended.into_iter().map(|(till, _, id)| (till, id)).collect()
 }
 
 impl Live {

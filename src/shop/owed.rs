@@ -14,6 +14,22 @@ impl Sale {
         of_sale.fold(0, |sum, r| sum.saturating_add(r.amount.minor()))
     }
 
+    /// Minor units of what paid the sale that are neither back nor on their way back; 0 unless it is paid.
+    pub fn left_minor(&self) -> u64 {
+        let kept = self.amount.minor().saturating_sub(self.given_back_minor());
+        if self.winner().is_some() { kept } else { 0 }
+    }
+
+    /// Begins the refund that a till asks for: the payment it is of, and its id. `None`: not so much is left.
+    pub(super) fn give_back_asked(&mut self, amount: Amount, ids: &mut Ids) -> Option<(AttemptId, RefundId)> {
+        let winner = self.winner()?;
+        let fits = amount.minor() <= self.left_minor() || planted(Mistake::MoreThanLeft);
+        if amount.minor() == 0 || !fits {
+            return None;
+        }
+        self.begin_refund(winner, amount.minor(), RefundWhy::Till, ids).map(|refund| (winner, refund))
+    }
+
     /// Begins the refunds that are owed: all that was taken, less what the sale is entitled to, less what goes back.
     pub fn give_back(&mut self, now: Now, ids: &mut Ids) {
         if let Some(Telling::Unheard { refund_at: Some(at) }) = self.state.telling()
@@ -37,7 +53,7 @@ impl Sale {
             if right && matches!(self.state, SaleState::Paying { .. } | SaleState::Aborting { .. }) && back == 0 {
                 continue;
             }
-            let refused = self.refunds.iter().any(|r| r.attempt == id && !r.state.counts());
+            let refused = self.refunds.iter().any(|r| r.attempt == id && !r.state.counts() && r.why.is_surplus());
             let owed = attempt.paid_minor.saturating_sub(self.entitled_minor(id)).saturating_sub(self.surplus_back(id));
             let kept = match self.winner() == Some(id) {
                 true => planted(Mistake::SurplusKept),
@@ -45,7 +61,7 @@ impl Sale {
             };
             if owed > 0 && !refused && !kept {
                 let why = if self.winner() == Some(id) { RefundWhy::Overpaid } else { RefundWhy::Loser };
-                self.begin_refund(id, owed, why, ids);
+                let _ = self.begin_refund(id, owed, why, ids);
             }
         }
     }
@@ -68,17 +84,18 @@ impl Sale {
     fn give_back_winner(&mut self, why: RefundWhy, ids: &mut Ids) {
         let Some(winner) = self.winner() else { return };
         let begun = self.refunds.iter().any(|r| r.attempt == winner && r.why == why);
-        let left = self.amount.minor().saturating_sub(self.given_back_minor());
+        let left = self.left_minor();
         if left > 0 && !begun {
-            self.begin_refund(winner, left, why, ids);
+            let _ = self.begin_refund(winner, left, why, ids);
         }
     }
 
-    fn begin_refund(&mut self, attempt: AttemptId, minor: u64, why: RefundWhy, ids: &mut Ids) {
+    fn begin_refund(&mut self, attempt: AttemptId, minor: u64, why: RefundWhy, ids: &mut Ids) -> Option<RefundId> {
         // More than an amount can say goes back piece by piece.
         let piece = minor.min(Amount::MINOR_MAX);
-        let Ok(amount) = Amount::from_minor(piece, self.amount.currency()) else { return };
+        let amount = Amount::from_minor(piece, self.amount.currency()).ok()?;
         let (id, state) = (RefundId(ids.draw()), RefundState::Intent { doubt: None });
-        self.refunds.push(Refund { id, attempt, amount, why, state, needs_person: None });
+        self.refunds.push(Refund { id, attempt, amount, why, state, needs_person: None, booked: None });
+        Some(id)
     }
 }

@@ -47,6 +47,8 @@ impl Shop {
                 }
             }
             PhoneEvent::Saw { sale } => self.saw(session, sale, turn),
+            PhoneEvent::Chooses { asked, sale, amount } => self.chooses(session, asked, sale, amount, turn),
+            PhoneEvent::Refuses { asked } => self.refuses(session, asked, turn),
             PhoneEvent::Finishes => self.finishes(session),
             PhoneEvent::LogsOut => self.logs_out(session, turn),
         }
@@ -162,6 +164,10 @@ impl Shop {
         if let Some(pairing) = visit.session.pairing.take() {
             self.leave_line(session, pairing.till, turn);
         }
+        // A phone that leaves wants nothing back.
+        if let Some(given) = offered.filter(|id| self.returns.contains_key(id)) {
+            self.refuses(session, given, turn);
+        }
         if let Some(live) = offered.and_then(|sale| self.sales.get_mut(&sale))
             && live.sale.withdraw(session)
         {
@@ -169,7 +175,7 @@ impl Shop {
         }
     }
 
-    fn leave_line(&mut self, session: SessionId, till: TillNumber, turn: &mut Turn) {
+    pub(super) fn leave_line(&mut self, session: SessionId, till: TillNumber, turn: &mut Turn) {
         let idle_until = self.idle_until(turn.now.mono);
         turn.tills.insert(till);
         let Some(entry) = self.tills.get_mut(&till) else { return };
@@ -247,8 +253,11 @@ impl Shop {
 
     fn finishes(&mut self, session: SessionId) {
         let Some(visit) = self.visits.get_mut(&session) else { return };
-        let ended = |sale: SaleId| self.sales.get(&sale).is_none_or(|live| !live.sale.is_live());
-        if visit.session.sale.is_some_and(ended) {
+        let live = |id: SaleId| {
+            self.sales.get(&id).is_some_and(|live| live.sale.is_live())
+                || self.returns.get(&id).is_some_and(|live| live.given.is_live())
+        };
+        if visit.session.sale.is_some_and(|id| !live(id)) {
             (visit.session.sale, visit.unseen_until, visit.note) = (None, None, None);
         }
     }
@@ -266,6 +275,12 @@ impl Shop {
             turn.step.records.push(super::Record::SessionEnded(session));
             turn.effect(super::Effect::Forget { session });
         }
+    }
+
+    /// Whether this is a sale or a return under way.
+    pub(super) fn is_live(&self, id: SaleId) -> bool {
+        self.sales.get(&id).is_some_and(|live| live.sale.is_live())
+            || self.returns.get(&id).is_some_and(|live| live.given.is_live())
     }
 
     /// Whether the phone has confirmed and the sale is not over.
@@ -297,8 +312,7 @@ impl Shop {
 
     /// When the clock alone changes something for this phone. A visit with a sale under way does not end.
     pub(super) fn visit_deadline(&self, visit: &Visit) -> Option<Mono> {
-        let live = |sale: SaleId| self.sales.get(&sale).is_some_and(|live| live.sale.is_live());
-        let ends = (!visit.session.sale.is_some_and(live)).then_some(visit.session.until);
+        let ends = (!visit.session.sale.is_some_and(|id| self.is_live(id))).then_some(visit.session.until);
         ends.into_iter().chain(self.idles(visit)).chain(visit.pause_until).chain(visit.unseen_until).min()
     }
 
@@ -315,9 +329,7 @@ impl Shop {
             self.unpair(session, Some(EnterNote::Idle), turn);
         }
         let Some(visit) = self.visits.get(&session) else { return };
-        if visit.session.until <= now
-            && !visit.session.sale.is_some_and(|s| self.sales.get(&s).is_some_and(|l| l.sale.is_live()))
-        {
+        if visit.session.until <= now && !visit.session.sale.is_some_and(|id| self.is_live(id)) {
             self.forget(session, turn);
         }
     }

@@ -63,6 +63,16 @@ pub enum Mistake {
     LaterForgotten,
     /// Law 17: a sale at rest that owes money again is not opened again on disk.
     NotReopened,
+    /// Law 3: more goes back than is left.
+    MoreThanLeft,
+    /// Law 6: a return whose refund is in doubt begins another.
+    SecondReturnId,
+    /// Law 10: a time-out means that the platform refuses to give back.
+    UnknownReturnRefused,
+    /// Law 13: payments of other phones are offered.
+    ForeignPaymentOffered,
+    /// Law 15: a till is told that money is given back before the platform has said so.
+    ReturnToldTooSoon,
     /// Law 6, in the ring: the intent is written after the call has left.
     IntentAfterSending,
     /// Law 15, in the ring: effects go out before their records are written.
@@ -87,7 +97,8 @@ thread_local! {
 #[rustfmt::skip]
 pub const ALL: &[(u8, Mistake)] = &[
     (1, Mistake::WrongAmountApproves), (1, Mistake::ForeignIdApproves), (1, Mistake::TillToldBeforeCommit),
-    (2, Mistake::CancelledTooSoon), (3, Mistake::WinnerGoesBack), (4, Mistake::LoserKept), (4, Mistake::SurplusKept),
+    (2, Mistake::CancelledTooSoon), (3, Mistake::WinnerGoesBack), (3, Mistake::MoreThanLeft), (6, Mistake::SecondReturnId),
+    (10, Mistake::UnknownReturnRefused), (13, Mistake::ForeignPaymentOffered), (15, Mistake::ReturnToldTooSoon), (4, Mistake::LoserKept), (4, Mistake::SurplusKept),
     (4, Mistake::LateMoneyIgnored), (5, Mistake::AbortAssumedDone), (6, Mistake::SecondRefundId),
     (6, Mistake::FreshIdAfterTimeOut), (6, Mistake::IntentNotWritten), (6, Mistake::IntentAfterSending),
     (7, Mistake::RetryWhileOpen), (8, Mistake::LatePaymentApproves), (9, Mistake::TicketForgotten),
@@ -126,6 +137,22 @@ impl super::sale::Sale {
             let failed_try = last.link().is_some() && last.tries > 0;
             in_doubt && planted(Mistake::FreshIdAfterTimeOut) || failed_try && planted(Mistake::RetryWhileOpen)
         })
+    }
+}
+
+impl super::sale::Sale {
+    /// Begins a second refund for one that a till asked for and that is in doubt.
+    pub(super) fn returns_twice(&mut self, ids: &mut super::id::Ids) {
+        use super::attempt::{RefundState, RefundWhy};
+        if !planted(Mistake::SecondReturnId) {
+            return;
+        }
+        let asked = || self.refunds.iter().filter(|r| r.why == RefundWhy::Till);
+        let doubted = asked().find(|r| matches!(r.state, RefundState::Intent { doubt: Some(_) })).cloned();
+        if let Some(doubted) = doubted.filter(|r| asked().filter(|other| other.amount == r.amount).count() == 1) {
+            let id = super::id::RefundId(ids.draw());
+            self.refunds.push(super::attempt::Refund { id, state: RefundState::Intent { doubt: None }, ..doubted });
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::attempt::{Attempt, AttemptState, ClosedWhy, Refund, RefundState};
 use super::effect::{CancelledWhy, DeclinedWhy, Outcome};
-use super::event::{Ticket, TillNumber};
+use super::event::{ReceiptNumber, Ticket, TillNumber};
 use super::id::{AttemptId, Ids, SaleId, SessionId};
 use super::money::Amount;
 use super::planted::{Mistake, planted};
@@ -21,6 +21,8 @@ pub struct Sale {
     pub till: TillNumber,
     /// The ticket under which the till asked for it last.
     pub ticket: Option<Ticket>,
+    /// The number on its receipt; none of before receipts had numbers.
+    pub receipt: Option<ReceiptNumber>,
     /// The amount, one and the same for till, phone and platform.
     pub amount: Amount,
     /// The matching code.
@@ -31,6 +33,8 @@ pub struct Sale {
     pub ticket_at: Option<Wall>,
     /// When it ended, if the clock was trusted.
     pub ended_at: Option<Wall>,
+    /// Its place in the order in which the books were written, since it has ended; none of before that order was kept.
+    pub booked: Option<u64>,
     /// The boot that the instants here belong to.
     pub boot: BootId,
     /// When it must be over: the till's patience less a margin.

@@ -2,7 +2,7 @@
 
 use super::attempt::{AttemptState, Link, Refund, RefundState, TryFailure};
 use super::effect::{Outcome, Reach};
-use super::event::{Reason, TillNumber};
+use super::event::{Reason, ReceiptNumber, ReturnKind, TillNumber};
 use super::id::{AttemptId, SaleId, SessionId};
 use super::money::Amount;
 use super::planted::{Mistake, planted};
@@ -21,6 +21,40 @@ pub struct SaleFacts {
     pub amount: Amount,
     /// Its matching code.
     pub code: Code,
+}
+
+/// What every screen about a return shows: the till gives money back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ReturnFacts {
+    /// The return.
+    pub asked: SaleId,
+    /// The till that asked for it.
+    pub till: TillNumber,
+    /// Its matching code.
+    pub code: Code,
+    /// Any part, or all that is left.
+    pub kind: ReturnKind,
+    /// How much goes back; `None`: all that is left of the payment that is chosen.
+    pub amount: Option<Amount>,
+}
+
+/// A payment of this very phone that may be chosen to be given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Repayable {
+    /// The sale it paid.
+    pub sale: SaleId,
+    /// At this till; not always the one that gives back.
+    pub till: TillNumber,
+    /// The number on its receipt.
+    pub receipt: Option<ReceiptNumber>,
+    /// What was paid.
+    pub amount: Amount,
+    /// What is left of it.
+    pub left: Amount,
+    /// What goes back if it is chosen: to be named in [`super::event::PhoneEvent::Chooses`].
+    pub back: Amount,
+    /// When it was paid.
+    pub at: Option<Wall>,
 }
 
 /// What a phone's page shows. The whole truth for that page: rendering one needs nothing else.
@@ -90,6 +124,24 @@ pub enum Screen {
     },
     /// How it ended; a receipt.
     Result(Box<Receipt>),
+    /// The till gives money back: choose which payment, or refuse.
+    ChooseReturn {
+        /// What the till wants.
+        facts: ReturnFacts,
+        /// The phone's own payments that will do, newest first; at least one, at most 20.
+        payments: Vec<Repayable>,
+        /// Until when.
+        until: Mono,
+    },
+    /// Chosen; the platform is being asked to give it back.
+    Returning {
+        /// What.
+        facts: ReturnFacts,
+        /// The platform does not answer: still checking.
+        checking: bool,
+    },
+    /// How a return ended.
+    Returned(Box<ReturnReceipt>),
 }
 
 impl Screen {
@@ -103,7 +155,10 @@ impl Screen {
             | Screen::Waiting { .. }
             | Screen::Confirm { .. }
             | Screen::TooLate { .. }
-            | Screen::Closing { .. } => None,
+            | Screen::Closing { .. }
+            | Screen::ChooseReturn { .. }
+            | Screen::Returning { .. }
+            | Screen::Returned(_) => None,
         }
     }
 }
@@ -123,6 +178,21 @@ pub struct Receipt {
     pub given_back_done_minor: u64,
     /// Of what is given back, what the shop never had a right to: taken twice, or for an attempt that did not win.
     pub surplus_back_minor: u64,
+    /// When it ended.
+    pub at: Option<Wall>,
+}
+
+/// What a phone is told about an ended return.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ReturnReceipt {
+    /// What.
+    pub facts: ReturnFacts,
+    /// How it ended: returned (done, or pending: on its way, the platform has not said so yet), or not given back.
+    pub outcome: Outcome,
+    /// The sale whose payment was chosen.
+    pub of: Option<SaleId>,
+    /// The platform's name for that payment.
+    pub attempt: Option<AttemptId>,
     /// When it ended.
     pub at: Option<Wall>,
 }
@@ -159,6 +229,10 @@ impl Shop {
     pub(super) fn screen(&self, visit: &Visit) -> Screen {
         let live = visit.session.sale.and_then(|sale| self.sales.get(&sale));
         if let Some(screen) = live.and_then(|live| self.sale_screen(visit, &live.sale)) {
+            return screen;
+        }
+        let given = visit.session.sale.and_then(|id| self.return_screen(visit.session.id, id));
+        if let Some(screen) = given {
             return screen;
         }
         let Some(pairing) = visit.session.pairing else { return Screen::EnterTill { note: visit.note } };

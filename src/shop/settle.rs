@@ -20,12 +20,17 @@ impl Shop {
         for id in &sales {
             self.settle_sale(*id, turn);
         }
+        let returns = std::mem::take(&mut turn.returns);
+        for id in &returns {
+            self.settle_return(*id, turn);
+        }
         self.settle_visits(turn);
         turn.let_go.extend(sales);
-        turn.let_go.extend(self.recalled.values());
-        for id in std::mem::take(&mut turn.let_go) {
-            self.let_rest(id, turn);
-        }
+        turn.let_go.extend(returns);
+        turn.let_go.extend(&self.fetched);
+        let let_go = std::mem::take(&mut turn.let_go);
+        let_go.iter().for_each(|id| self.let_return_rest(*id));
+        let_go.iter().for_each(|id| self.let_rest(*id, turn));
     }
 
     /// A waiting sale goes to the first phone in line.
@@ -72,6 +77,14 @@ impl Shop {
         live.saved = Some(live.sale.clone());
         live.saved_open = open;
         turn.visits.extend(self.visits.values().filter(|v| v.session.sale == Some(id)).map(|v| v.session.id));
+        // Its refund, or what is left of it, may stand on the page of a return.
+        for given in self
+            .returns
+            .values()
+            .filter(|live| live.choices.contains(&id) || live.given.state.back().is_some_and(|back| back.sale == id))
+        {
+            turn.returns.insert(given.given.id);
+        }
     }
 
     fn settle_visits(&mut self, turn: &mut Turn) {
@@ -110,7 +123,7 @@ impl Shop {
             let due = turn.now.mono.plus_ms(lasts_ms.saturating_add(LATE_MARGIN_MS));
             self.late.entry(attempt.id).or_insert(due);
         }
-        if !shown && !last {
+        if !shown && !last && !self.return_needs(id) {
             self.sales.remove(&id);
         }
     }

@@ -48,52 +48,83 @@ pub enum TillWord {
 /// How often a till may put a result off before it counts as unheard.
 pub const TAKE_LATER_MAX: u32 = 60;
 
+impl Telling {
+    /// How a result begins to be told.
+    pub(super) fn first(hears_result: bool, same_boot: bool) -> Telling {
+        if !hears_result {
+            Telling::NoChannel
+        } else if same_boot {
+            Telling::Telling { put_off: 0 }
+        } else {
+            Telling::Unheard { refund_at: None } // The till that asked has gone; it may ask again.
+        }
+    }
+
+    /// After the till's word, if that changes anything. `unheard`: what becomes of a result that nothing is said to.
+    pub(super) fn after(self, word: TillWord, now: Now, unheard: Telling) -> Option<Telling> {
+        Some(match (self, word) {
+            (Telling::Rejected, _) => return None,
+            (Telling::Taken | Telling::NoChannel, TillWord::Rejected | TillWord::Later(_) | TillWord::Nothing) => {
+                return None;
+            }
+            (
+                Telling::Taken
+                | Telling::NoChannel
+                | Telling::Telling { .. }
+                | Telling::TakeLater { .. }
+                | Telling::Unheard { .. },
+                TillWord::Taken,
+            ) => Telling::Taken,
+            (Telling::Telling { .. } | Telling::TakeLater { .. } | Telling::Unheard { .. }, TillWord::Rejected) => {
+                Telling::Rejected
+            }
+            (Telling::TakeLater { times, .. }, TillWord::Later(ms)) => {
+                Telling::TakeLater { at: now.mono.plus_ms(ms), times: times.saturating_add(1) }
+            }
+            (Telling::Telling { put_off }, TillWord::Later(ms)) => {
+                Telling::TakeLater { at: now.mono.plus_ms(ms), times: put_off.saturating_add(1) }
+            }
+            (Telling::Unheard { .. }, TillWord::Later(ms)) => Telling::TakeLater { at: now.mono.plus_ms(ms), times: 1 },
+            (Telling::Telling { .. } | Telling::TakeLater { .. }, TillWord::Nothing) => unheard,
+            (Telling::Unheard { .. }, TillWord::Nothing) => return None,
+        })
+    }
+
+    /// After the till has asked again, if that changes anything: it is told anew unless it has taken it.
+    pub(super) fn again(self) -> Option<Telling> {
+        match self {
+            Telling::Unheard { .. } | Telling::TakeLater { .. } => Some(Telling::Telling { put_off: 0 }),
+            Telling::Telling { .. } | Telling::Taken | Telling::Rejected | Telling::NoChannel => None,
+        }
+    }
+
+    /// Whether the till may not have it: not taken, not refused, and there is a way to tell.
+    pub(super) fn is_untaken(self) -> bool {
+        match self {
+            Telling::Telling { .. } | Telling::TakeLater { .. } | Telling::Unheard { .. } => true,
+            Telling::Taken | Telling::Rejected | Telling::NoChannel => false,
+        }
+    }
+}
+
 impl Sale {
     /// The till's word on the result.
     pub fn told(&mut self, word: TillWord, now: Now, policy: &Policy) {
-        let next = match (self.state.telling(), word) {
-            (None | Some(Telling::Rejected), _) => return,
-            (
-                Some(Telling::Taken | Telling::NoChannel),
-                TillWord::Rejected | TillWord::Later(_) | TillWord::Nothing,
-            ) => {
-                return;
-            }
-            (Some(_), TillWord::Taken) => Telling::Taken,
-            (Some(_), TillWord::Rejected) => Telling::Rejected,
-            (Some(Telling::TakeLater { times, .. }), TillWord::Later(ms)) => {
-                Telling::TakeLater { at: now.mono.plus_ms(ms), times: times.saturating_add(1) }
-            }
-            (Some(Telling::Telling { put_off }), TillWord::Later(ms)) => {
-                Telling::TakeLater { at: now.mono.plus_ms(ms), times: put_off.saturating_add(1) }
-            }
-            (Some(Telling::Unheard { .. }), TillWord::Later(ms)) => {
-                Telling::TakeLater { at: now.mono.plus_ms(ms), times: 1 }
-            }
-            (Some(Telling::Telling { .. } | Telling::TakeLater { .. }), TillWord::Nothing) => self.unheard(now, policy),
-            (Some(Telling::Unheard { .. }), TillWord::Nothing) => return,
-        };
-        self.set_telling(next);
+        let unheard = self.unheard(now, policy);
+        if let Some(next) = self.state.telling().and_then(|telling| telling.after(word, now, unheard)) {
+            self.set_telling(next);
+        }
     }
 
     /// The till asks for its result again: it is told anew unless it has taken it.
     pub fn tell_again(&mut self) {
-        match self.state.telling() {
-            Some(Telling::Unheard { .. } | Telling::TakeLater { .. }) => {
-                self.set_telling(Telling::Telling { put_off: 0 });
-            }
-            Some(Telling::Telling { .. } | Telling::Taken | Telling::Rejected | Telling::NoChannel) | None => {}
+        if let Some(next) = self.state.telling().and_then(Telling::again) {
+            self.set_telling(next);
         }
     }
 
     pub(super) fn first_telling(&self, now: Now) -> Telling {
-        if !self.hears_result {
-            Telling::NoChannel
-        } else if self.boot != now.boot {
-            Telling::Unheard { refund_at: None } // The till that asked has gone; it may ask again.
-        } else {
-            Telling::Telling { put_off: 0 }
-        }
+        Telling::first(self.hears_result, self.boot == now.boot)
     }
 
     pub(super) fn unheard(&self, now: Now, policy: &Policy) -> Telling {

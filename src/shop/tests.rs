@@ -7,6 +7,7 @@ mod laws;
 mod model;
 mod parts;
 pub(super) mod random;
+mod returns;
 mod states;
 mod table;
 mod world;

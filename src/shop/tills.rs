@@ -3,7 +3,7 @@
 use super::attempt::AttemptState;
 use super::calls::LineState;
 use super::effect::{Alarm, Effect, Finish, Record, Refusal, TillAnswer};
-use super::event::{Ask, AskKind, Ticket, TillEvent, TillNumber};
+use super::event::{Ask, AskKind, Of, ReceiptNumber, ReturnKind, Ticket, TillEvent, TillNumber};
 use super::id::SaleId;
 use super::planted::{Mistake, planted};
 use super::policy::Policy;
@@ -42,8 +42,41 @@ impl Shop {
                 turn.effect(Effect::Till { till, answer: TillAnswer::Status { ready } });
             }
             TillEvent::AskedTotals { of } => turn.effect(Effect::Totals { till, of }),
-            TillEvent::DayClosed { .. } | TillEvent::Knows { .. } => {}
+            TillEvent::DayClosed { mark } => self.day_closed(till, mark, turn),
+            TillEvent::Knows { receipt } => self.knows(till, receipt, turn),
         }
+    }
+
+    /// The next day begins behind these sums. What was closed stays closed, and nothing that is still to come.
+    fn day_closed(&mut self, number: TillNumber, mark: u64, turn: &mut Turn) {
+        let Some(till) = self.tills.get_mut(&number).filter(|till| till.day < mark && mark <= self.booked) else {
+            return;
+        };
+        till.day = mark;
+        turn.step.records.push(Record::DayClosed { till: number, mark });
+    }
+
+    /// The till says which receipt it had last. The last one: it has taken it. The one before, and the last one is paid and
+    /// not taken: it does not have it, and no goods leave for it. Anything else says nothing (law 10).
+    fn knows(&mut self, till: TillNumber, receipt: ReceiptNumber, turn: &mut Turn) {
+        let Some(last) = self.tills.get(&till).and_then(|till| till.last) else { return };
+        let sale = self.sales.get(&last).map(|live| &live.sale);
+        let given = self.returns.get(&last).map(|live| &live.given);
+        let number = sale.and_then(|sale| sale.receipt).or(given.map(|given| given.receipt));
+        let lost = sale.is_some_and(|s| s.winner().is_some() && s.state.telling().is_some_and(Telling::is_untaken));
+        if number == Some(receipt) {
+            self.told(till, last, TillWord::Taken, turn);
+        } else if number == Some(receipt.next()) && lost {
+            self.told(till, last, TillWord::Rejected, turn);
+        }
+    }
+
+    /// The number of the till's next receipt.
+    pub(super) fn next_receipt(&mut self, till: TillNumber) -> Option<ReceiptNumber> {
+        let till = self.tills.get_mut(&till)?;
+        let next = till.receipt.map_or_else(|| ReceiptNumber::new(1), |last| Some(last.next()));
+        till.receipt = next;
+        next
     }
 
     /// A till that comes back hears the result that it did not acknowledge.
@@ -57,14 +90,20 @@ impl Shop {
         if let Some(live) = self.sales.get_mut(&sale) {
             live.result_told = false;
         }
+        if let Some(live) = self.returns.get_mut(&sale) {
+            live.result_told = false;
+        }
         self.change(turn, sale, |sale, _, _| sale.tell_again());
+        self.change_return(turn, sale, |given, _| given.tell_again());
     }
 
     fn told(&mut self, till: TillNumber, sale: SaleId, word: TillWord, turn: &mut Turn) {
-        if self.sales.get(&sale).is_none_or(|live| live.sale.till != till) {
-            return;
+        if self.sales.get(&sale).is_some_and(|live| live.sale.till == till) {
+            self.change(turn, sale, |sale, turn, policy| sale.told(word, turn.now, policy));
         }
-        self.change(turn, sale, |sale, turn, policy| sale.told(word, turn.now, policy));
+        if self.returns.get(&sale).is_some_and(|live| live.given.till == till) {
+            self.change_return(turn, sale, |given, turn| given.told(word, turn.now));
+        }
     }
 
     /// A request for a sale. The order matters: what repeats an earlier request is answered with its state, whatever the
@@ -77,15 +116,20 @@ impl Shop {
             self.repeat(till, earlier, &ask, turn);
             return;
         }
-        if ask.kind != AskKind::Pay {
-            turn.effect(refuse(till, ask.ticket, Refusal::NotPossible(ask.kind)));
-            return;
-        }
-        if let Some(untaken) = self.paid_but_untaken(till, &ask) {
+        let kind = ReturnKind::of(ask.kind);
+        let untaken = match kind {
+            None => self.paid_but_untaken(till, &ask),
+            Some(kind) => self.same_return(till, kind, &ask),
+        };
+        if let Some(untaken) = untaken {
             self.answer_with(till, untaken, &ask, turn);
             return;
         }
-        if let Err(why) = self.acceptable(&ask) {
+        let acceptable = match kind {
+            None => self.acceptable(&ask),
+            Some(kind) => self.returnable(till, kind, &ask),
+        };
+        if let Err(why) = acceptable {
             turn.effect(refuse(till, ask.ticket, why));
             return;
         }
@@ -102,7 +146,14 @@ impl Shop {
                 }
             }
             Err(why) => turn.effect(refuse(till, ask.ticket, why)),
-            Ok(()) => self.begin(till, ask, turn),
+            Ok(()) => self.begin_asked(till, ask, turn),
+        }
+    }
+
+    fn begin_asked(&mut self, till: TillNumber, ask: Ask, turn: &mut Turn) {
+        match ReturnKind::of(ask.kind) {
+            None => self.begin(till, ask, turn),
+            Some(kind) => self.begin_return(till, kind, ask, turn),
         }
     }
 
@@ -112,7 +163,7 @@ impl Shop {
             self.tills.iter_mut().filter_map(|(number, till)| Some((*number, till.asking.take()?.0))).collect();
         for (till, ask) in waiting {
             match self.ready(till, turn) {
-                Ok(()) => self.begin(till, ask, turn),
+                Ok(()) => self.begin_asked(till, ask, turn),
                 Err(why) => turn.effect(refuse(till, ask.ticket, why)),
             }
         }
@@ -155,11 +206,13 @@ impl Shop {
             id,
             till,
             ticket: ask.ticket,
+            receipt: self.next_receipt(till),
             amount: ask.amount,
             code: Code::from_bits(turn.ids.draw()),
             asked_at: turn.now.wall,
             ticket_at: turn.now.wall,
             ended_at: None,
+            booked: None,
             boot: turn.now.boot,
             ends: turn.now.mono.plus_ms(ask.patience_ms.saturating_sub(self.policy.margin_ms)),
             hears_result: ask.hears_result,
@@ -180,37 +233,51 @@ impl Shop {
         turn.tills.insert(till);
     }
 
-    /// The till's sale under way or its last one, if it has this ticket: no other with the ticket can be newer.
-    pub(super) fn newest_of_ticket(&self, till: TillNumber, ticket: Ticket) -> Option<SaleId> {
+    /// What the till has under way or had last, if it is this: nothing newer can be.
+    pub(super) fn newest_in_memory(&self, till: TillNumber, of: Of) -> Option<SaleId> {
         let entry = self.tills.get(&till)?;
-        let has = |id: &SaleId| self.sales.get(id).is_some_and(|live| live.sale.ticket == Some(ticket));
-        entry.current.into_iter().chain(entry.last).find(has)
+        let is = |id: &SaleId| {
+            let sale = self.sales.get(id).map(|live| (live.sale.ticket, live.sale.receipt));
+            let given = self.returns.get(id).map(|live| (live.given.ticket, Some(live.given.receipt)));
+            sale.or(given).is_some_and(|(ticket, receipt)| match of {
+                Of::Ticket(wanted) => ticket == Some(wanted),
+                Of::Receipt(wanted) => receipt == Some(wanted),
+            })
+        };
+        entry.current.into_iter().chain(entry.last).find(is)
     }
 
-    /// The sale under a ticket, if the ticket still means it.
+    /// What this ticket or receipt of the till means now, however old it is.
+    pub(super) fn newest_of(&self, till: TillNumber, of: Of) -> Option<SaleId> {
+        self.newest_in_memory(till, of).or_else(|| self.recalled.get(&(till, of)).copied())
+    }
+
+    /// The sale or return under a ticket, if the ticket still means it.
     fn sale_of_ticket(&self, till: TillNumber, ticket: Ticket, turn: &Turn) -> Option<SaleId> {
-        let found = self.newest_of_ticket(till, ticket).or_else(|| self.recalled.get(&(till, ticket)).copied())?;
-        let sale = &self.sales.get(&found)?.sale;
-        let age_ms = match (sale.ticket_at, turn.now.wall) {
+        let found = self.newest_of(till, Of::Ticket(ticket))?;
+        let sale = self.sales.get(&found).map(|live| (live.sale.ticket_at, live.sale.is_live()));
+        let given = self.returns.get(&found).map(|live| (live.given.ticket_at, live.given.is_live()));
+        let (ticket_at, live) = sale.or(given)?;
+        let age_ms = match (ticket_at, turn.now.wall) {
             (Some(asked), Some(now)) => now.0.saturating_sub(asked.0),
             (None, _) | (_, None) => 0,
         };
         let life_ms = i64::try_from(self.policy.ticket_life_secs.saturating_mul(1_000)).unwrap_or(i64::MAX);
-        if planted(Mistake::TicketForgotten) && !sale.is_live() {
+        if planted(Mistake::TicketForgotten) && !live {
             return None;
         }
-        let lives = ticket.epoch.is_some() || age_ms <= life_ms || sale.is_live();
+        let lives = ticket.epoch.is_some() || age_ms <= life_ms || live;
         lives.then_some(found)
     }
 
-    /// The same ticket again: the same sale, in the state it is in.
+    /// The same ticket again: the same sale or return, in the state it is in.
     fn repeat(&mut self, till: TillNumber, earlier: SaleId, ask: &Ask, turn: &mut Turn) {
-        let Some(live) = self.sales.get(&earlier) else { return };
-        if live.sale.amount != ask.amount || ask.kind != AskKind::Pay {
+        let sale = self.sales.get(&earlier).map(|live| live.sale.amount == ask.amount && ask.kind == AskKind::Pay);
+        if sale.unwrap_or_else(|| self.repeats_return(earlier, ask)) {
+            self.answer_with(till, earlier, ask, turn);
+        } else {
             turn.effect(refuse(till, ask.ticket, Refusal::TicketUsed));
-            return;
         }
-        self.answer_with(till, earlier, ask, turn);
     }
 
     /// Answers a request with a sale that exists already: where it stands, or how it ended.
@@ -223,16 +290,20 @@ impl Shop {
             live.progress_told = None;
             turn.effect(accepted(&live.sale, ask.ticket));
         }
+        self.answer_with_return(sale, ask.ticket, turn);
         self.say_result(till, sale, turn);
     }
 
     /// Has the result said again, whether the till has taken it before or not.
     fn say_result(&mut self, till: TillNumber, sale: SaleId, turn: &mut Turn) {
         self.tell_again(sale, turn);
-        let finish =
-            self.sales.get(&sale).filter(|live| !matches!(live.sale.state.telling(), Some(Telling::Telling { .. })));
-        let finish = finish.filter(|_| !planted(Mistake::TakenNotRepeated));
-        if let Some(finish) = finish.and_then(|live| Finish::of(&live.sale)) {
+        let of_sale = self.sales.get(&sale).map(|live| (live.sale.state.telling(), Finish::of(&live.sale)));
+        let given = || self.returns.get(&sale).map(|live| &live.given);
+        let of_return = || given().map(|given| (given.state.telling(), Finish::of_return(given)));
+        let (telling, finish) = of_sale.or_else(of_return).unwrap_or((None, None));
+        // One that is being told is said at the end of the step.
+        let said = matches!(telling, Some(Telling::Telling { .. })) || planted(Mistake::TakenNotRepeated);
+        if let Some(finish) = finish.filter(|_| !said) {
             turn.effect(Effect::Till { till, answer: TillAnswer::Finish(Box::new(finish)) });
         }
     }
@@ -240,10 +311,7 @@ impl Shop {
     /// The till's last sale, if it is paid, the till has not taken that, and this request has its amount.
     fn untaken_twin(&self, till: TillNumber, ask: &Ask) -> Option<&Live> {
         let last = self.sales.get(&self.tills.get(&till)?.last?)?;
-        let untaken = match last.sale.state.telling()? {
-            Telling::Telling { .. } | Telling::TakeLater { .. } | Telling::Unheard { .. } => true,
-            Telling::Taken | Telling::Rejected | Telling::NoChannel => false,
-        };
+        let untaken = last.sale.state.telling()?.is_untaken();
         last.sale.winner()?;
         let kept = last.sale.given_back_minor() < last.sale.amount.minor();
         (untaken && kept && last.sale.amount == ask.amount).then_some(last)
@@ -269,6 +337,9 @@ impl Shop {
             let of_sale = self.sales.get(*sale).and_then(|live| live.sale.ticket);
             ticket.is_none() || of_sale == ticket
         };
+        if let Some(given) = current.filter(|id| self.returns.contains_key(id)) {
+            return self.aborted_return(till, given, ticket, turn);
+        }
         if let Some(sale) = current.as_ref().filter(meant).copied() {
             let of = self.sales.get(&sale).and_then(|live| live.sale.ticket);
             turn.effect(Effect::Till { till, answer: TillAnswer::Aborting { ticket: of } });
@@ -284,6 +355,25 @@ impl Shop {
         // Too late: it is decided, and the till should know how.
         if let Some(sale) = ended {
             self.say_result(till, sale, turn);
+        }
+    }
+
+    /// A return can be ended until its refund is sent; after that its result follows.
+    fn aborted_return(&mut self, till: TillNumber, id: SaleId, ticket: Option<Ticket>, turn: &mut Turn) {
+        let of = self.returns.get(&id).and_then(|live| live.given.ticket);
+        let mut ended = false;
+        if ticket.is_none() || ticket == of {
+            self.change_return(turn, id, |given, turn| ended = given.abort(turn.now));
+        }
+        let answer = match ended {
+            true => TillAnswer::Aborting { ticket: of },
+            false => TillAnswer::NothingToAbort { ticket },
+        };
+        turn.effect(Effect::Till { till, answer });
+        // Another one is meant, which is over.
+        if let Some(ended) = ticket.filter(|_| ticket != of).and_then(|ticket| self.sale_of_ticket(till, ticket, turn))
+        {
+            self.say_result(till, ended, turn);
         }
     }
 
@@ -303,6 +393,16 @@ impl Shop {
             Some(ticket) => self.sale_of_ticket(till, ticket, turn),
             None => entry.and_then(|till| till.current.or(till.last)),
         };
+        if let Some(live) = sale.and_then(|id| self.returns.get_mut(&id)) {
+            let id = live.given.id;
+            if live.given.is_live() {
+                live.progress_told = None;
+                turn.effect(super::returns::accepted(&live.given, live.given.ticket));
+                turn.returns.insert(id);
+                return;
+            }
+            return self.say_result(till, id, turn);
+        }
         let Some(live) = sale.and_then(|sale| self.sales.get_mut(&sale)) else {
             turn.effect(Effect::Till { till, answer: TillAnswer::NothingToRepeat { ticket } });
             return;

@@ -2,8 +2,10 @@
 
 use super::cells::{Cells, ReadError};
 use super::schema::{OpenError, open_reader};
+use crate::shop::Asked;
 use crate::shop::effect::{Outcome, Totals};
-use crate::shop::event::{Span, Ticket, TillNumber};
+use crate::shop::event::{AskKind, ReceiptNumber, ReturnKind, Span, Ticket, TillNumber};
+use crate::shop::giveback::{Back, ReturnState};
 use crate::shop::id::SaleId;
 use crate::shop::money::Amount;
 use crate::shop::sale::{Code, SaleState, Telling};
@@ -65,6 +67,8 @@ pub enum Standing {
     Cancelled,
     /// Nobody confirmed in time.
     Lapsed,
+    /// Given back, as the till asked.
+    Returned,
 }
 
 impl Standing {
@@ -76,6 +80,7 @@ impl Standing {
             "declined" => Some(Standing::Declined),
             "cancelled" => Some(Standing::Cancelled),
             "lapsed" => Some(Standing::Lapsed),
+            "returned" => Some(Standing::Returned),
             _ => None,
         }
     }
@@ -87,11 +92,32 @@ impl Standing {
             Standing::Declined => "state = 'declined'",
             Standing::Cancelled => "state = 'cancelled'",
             Standing::Lapsed => "state = 'lapsed'",
+            Standing::Returned => "state = 'returned'",
         }
     }
 }
 
-/// One sale as a line.
+/// Where a sale or a return stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stands {
+    /// A sale.
+    Sale(SaleState),
+    /// A return.
+    Return(ReturnKind, ReturnState),
+}
+
+impl Stands {
+    /// Its name for people.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Stands::Sale(state) => state.name(),
+            Stands::Return(_, ReturnState::Returned { pending: true, .. }) => "pending",
+            Stands::Return(_, state) => state.name(),
+        }
+    }
+}
+
+/// One sale or return as a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SaleLine {
     /// Its id.
@@ -100,7 +126,9 @@ pub struct SaleLine {
     pub till: TillNumber,
     /// Its ticket.
     pub ticket: Option<Ticket>,
-    /// Its amount.
+    /// The number on its receipt.
+    pub receipt: Option<ReceiptNumber>,
+    /// Its amount; of a return: what goes back.
     pub amount: Amount,
     /// Its matching code.
     pub code: Code,
@@ -109,7 +137,7 @@ pub struct SaleLine {
     /// When it ended.
     pub ended_at: Option<Wall>,
     /// Where it stands; its outcome and how far the till was told follow from this.
-    pub state: SaleState,
+    pub state: Stands,
     /// Whether anything about it is still to be done.
     pub open: bool,
     /// How many attempts it had.
@@ -125,12 +153,34 @@ pub struct SaleLine {
 impl SaleLine {
     /// How it ended, once it has.
     pub fn outcome(&self) -> Option<Outcome> {
-        self.state.outcome()
+        match self.state {
+            Stands::Sale(state) => state.outcome(),
+            Stands::Return(_, state) => state.outcome(),
+        }
+    }
+
+    /// What the till asked for.
+    pub fn kind(&self) -> AskKind {
+        match self.state {
+            Stands::Sale(_) => AskKind::Pay,
+            Stands::Return(kind, _) => kind.into(),
+        }
+    }
+
+    /// What a return gives back: of which sale, how much.
+    pub fn back(&self) -> Option<Back> {
+        match self.state {
+            Stands::Sale(_) => None,
+            Stands::Return(_, state) => state.back(),
+        }
     }
 
     /// How far the till was told, once there is something to tell.
     pub fn telling(&self) -> Option<Telling> {
-        self.state.telling()
+        match self.state {
+            Stands::Sale(state) => state.telling(),
+            Stands::Return(_, state) => state.telling(),
+        }
     }
 }
 
@@ -153,6 +203,7 @@ const LINES: &str = "
         (SELECT coalesce(sum(tries), 0) FROM attempts WHERE sale = sales.id) AS failed_tries,
         (SELECT coalesce(sum(minor), 0) FROM refunds
             WHERE sale = sales.id AND attempt = sales.attempt AND state <> 'refused' AND why <> 'overpaid') AS given_back,
+        (SELECT person_why IS NOT NULL FROM refunds WHERE id = sales.back_refund) IS 1 OR
         EXISTS (SELECT 1 FROM attempts WHERE sale = sales.id AND person_why IS NOT NULL)
             OR EXISTS (SELECT 1 FROM refunds WHERE sale = sales.id AND person_why IS NOT NULL) AS needs_person
     FROM sales";
@@ -190,24 +241,8 @@ impl Books {
         let mut rows = statement.query(params_from_iter(params))?;
         let mut lines: u64 = 0;
         while let Some(row) = rows.next()? {
-            let sale = Cells(row).sale()?;
             lines = lines.saturating_add(1);
-            let more = each(SaleLine {
-                id: sale.id,
-                till: sale.till,
-                ticket: sale.ticket,
-                amount: sale.amount,
-                code: sale.code,
-                asked_at: sale.asked_at,
-                ended_at: sale.ended_at,
-                state: sale.state,
-                open: row.get("open")?,
-                attempts: row.get("attempt_count")?,
-                failed_tries: row.get("failed_tries")?,
-                given_back_minor: row.get::<_, i64>("given_back")?.unsigned_abs(),
-                needs_person: row.get("needs_person")?,
-            });
-            if !more {
+            if !each(line(Cells(row), row)?) {
                 break;
             }
         }
@@ -225,19 +260,68 @@ impl Books {
         Ok(lines)
     }
 
-    /// The sums of a till's ended sales, of one epoch or of all.
+    /// The sums of a till's ended sales: of one epoch or of all, less what has been given back of them; or of all that was
+    /// booked for the till since it closed its day, with what it gave back in that time of whichever sale.
     pub fn totals(&self, till: TillNumber, of: Span) -> Result<Totals, BooksError> {
-        let epoch = match of {
-            Span::All | Span::Day => None,
-            Span::Epoch(epoch) => Some(epoch),
-        };
+        // One state of the books for all sums.
+        let _reading = self.0.unchecked_transaction()?;
+        match of {
+            Span::All => self.totals_of(till, of, None),
+            Span::Epoch(epoch) => self.totals_of(till, of, Some(epoch)),
+            Span::Day => self.totals_of_day(till),
+        }
+    }
+
+    fn totals_of_day(&self, till: TillNumber) -> Result<Totals, BooksError> {
+        let mut totals = Totals { mark: self.mark(till)?, ..nothing(Span::Day) };
+        let day = "SELECT coalesce((SELECT mark FROM days WHERE till = ?1), 0)";
+        let from: i64 = self.0.prepare_cached(day)?.query_row([till.number()], |row| row.get(0))?;
+        let sums = "SELECT kind IS NOT NULL, state, count(*), coalesce(sum(coalesce(back_minor, minor)), 0)
+            FROM sales INDEXED BY sales_booked
+            WHERE till = ?1 AND booked > ?2 AND booked IS NOT NULL GROUP BY 1, 2";
+        let mut statement = self.0.prepare_cached(sums)?;
+        let mut rows = statement.query((till.number(), from))?;
+        while let Some(row) = rows.next()? {
+            let (is_return, state, count, minor): (bool, String, i64, i64) =
+                (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+            let (count, minor) = (count.unsigned_abs(), minor.unsigned_abs());
+            match (is_return, state.as_str()) {
+                (false, "approved") => (totals.approved, totals.approved_minor) = (count, minor),
+                (false, _) => totals.unpaid = totals.unpaid.saturating_add(count),
+                (true, "returned") => (totals.given_back, totals.given_back_minor) = (count, minor),
+                (true, _) => {}
+            }
+        }
+        // What went back without a return: results that the till rejected or never heard.
+        let others = "SELECT count(*), coalesce(sum(refunds.minor), 0) FROM refunds INDEXED BY refunds_booked
+            JOIN sales ON sales.id = refunds.sale
+            WHERE refunds.booked > ?2 AND refunds.booked IS NOT NULL AND refunds.state <> 'refused'
+                AND refunds.why NOT IN ('loser', 'overpaid', 'till') AND refunds.attempt = sales.attempt
+                AND sales.till = ?1";
+        let (count, minor): (i64, i64) =
+            self.0.prepare_cached(others)?.query_row((till.number(), from), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        totals.given_back = totals.given_back.saturating_add(count.unsigned_abs());
+        totals.given_back_minor = totals.given_back_minor.saturating_add(minor.unsigned_abs());
+        Ok(totals)
+    }
+
+    /// Where the books of a till end now.
+    fn mark(&self, till: TillNumber) -> Result<u64, BooksError> {
+        let sql = "SELECT max(
+                coalesce((SELECT max(booked) FROM sales WHERE till = ?1 AND booked IS NOT NULL), 0),
+                coalesce((SELECT max(booked) FROM refunds WHERE booked IS NOT NULL), 0),
+                coalesce((SELECT mark FROM days WHERE till = ?1), 0))";
+        let mark: i64 = self.0.prepare_cached(sql)?.query_row([till.number()], |row| row.get(0))?;
+        Ok(mark.cast_unsigned())
+    }
+
+    fn totals_of(&self, till: TillNumber, of: Span, epoch: Option<u32>) -> Result<Totals, BooksError> {
         let of_epoch = if epoch.is_some() { "AND ticket_epoch = ?2" } else { "AND ?2 IS NULL" };
         let sums = format!(
             "SELECT state, count(*), sum(minor) FROM sales INDEXED BY sales_summed
-             WHERE state IN ('approved', 'declined', 'cancelled', 'lapsed') AND till = ?1 {of_epoch} GROUP BY state"
+             WHERE kind IS NULL AND state IN ('approved', 'declined', 'cancelled', 'lapsed') AND till = ?1 {of_epoch} GROUP BY state"
         );
-        let mut totals =
-            Totals { of, mark: 0, approved: 0, approved_minor: 0, given_back: 0, given_back_minor: 0, unpaid: 0 };
+        let mut totals = Totals { mark: self.mark(till)?, ..nothing(of) };
         let mut statement = self.0.prepare_cached(&sums)?;
         let mut rows = statement.query((till.number(), epoch))?;
         while let Some(row) = rows.next()? {
@@ -250,13 +334,14 @@ impl Books {
             }
         }
         let given_back = format!(
-            "SELECT coalesce(sum(refunds.minor), 0) FROM refunds CROSS JOIN sales ON sales.id = refunds.sale
+            "SELECT count(*), coalesce(sum(refunds.minor), 0) FROM refunds CROSS JOIN sales ON sales.id = refunds.sale
              WHERE refunds.state <> 'refused' AND refunds.why <> 'overpaid' AND refunds.attempt = sales.attempt
                  AND till = ?1 {of_epoch}"
         );
         let mut statement = self.0.prepare_cached(&given_back)?;
-        let minor: i64 = statement.query_row((till.number(), epoch), |row| row.get(0))?;
-        totals.given_back_minor = minor.unsigned_abs();
+        let (count, minor): (i64, i64) =
+            statement.query_row((till.number(), epoch), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        (totals.given_back, totals.given_back_minor) = (count.unsigned_abs(), minor.unsigned_abs());
         Ok(totals)
     }
 
@@ -270,4 +355,37 @@ impl Books {
             journal_rows: count("SELECT coalesce(max(seq), 0) FROM journal")?,
         })
     }
+}
+
+fn nothing(of: Span) -> Totals {
+    Totals { of, mark: 0, approved: 0, approved_minor: 0, given_back: 0, given_back_minor: 0, unpaid: 0 }
+}
+
+fn line(cells: Cells<'_>, row: &rusqlite::Row<'_>) -> Result<SaleLine, BooksError> {
+    let asked =
+        if cells.is_return()? { Asked::Return(Box::new(cells.given()?)) } else { Asked::Sale(Box::new(cells.sale()?)) };
+    let (till, ticket, receipt, amount, code) = match &asked {
+        Asked::Sale(sale) => (sale.till, sale.ticket, sale.receipt, sale.amount, sale.code),
+        Asked::Return(given) => (given.till, given.ticket, Some(given.receipt), given.amount(), given.code),
+    };
+    let (asked_at, ended_at, state) = match &asked {
+        Asked::Sale(sale) => (sale.asked_at, sale.ended_at, Stands::Sale(sale.state)),
+        Asked::Return(given) => (given.asked_at, given.ended_at, Stands::Return(given.kind, given.state)),
+    };
+    Ok(SaleLine {
+        id: asked.id(),
+        till,
+        ticket,
+        receipt,
+        amount,
+        code,
+        asked_at,
+        ended_at,
+        state,
+        open: row.get("open")?,
+        attempts: row.get("attempt_count")?,
+        failed_tries: row.get("failed_tries")?,
+        given_back_minor: row.get::<_, i64>("given_back")?.unsigned_abs(),
+        needs_person: row.get("needs_person")?,
+    })
 }

@@ -1,11 +1,12 @@
-//! Rows of the store as sales, attempts, refunds and sessions again; what was never written is an error. Runs no statement.
+//! Rows of the store as sales, returns, attempts, refunds and sessions again; what was never written is an error. Runs no statement.
 
 use super::row::Row;
 use super::words::{Word, closed_from, declined_from};
 use crate::shop::attempt::{
     Attempt, AttemptState, Link, NeedsPerson, NeedsPersonWhy, Refund, RefundState, RefundWhy, Since, TryFailure,
 };
-use crate::shop::event::{Reason, Ticket, TillNumber};
+use crate::shop::event::{Of, Reason, ReceiptNumber, Ticket, TillNumber};
+use crate::shop::giveback::{Back, Return, ReturnState};
 use crate::shop::id::{AttemptId, RefundId, SaleId, SessionId};
 use crate::shop::money::{Amount, Currency};
 use crate::shop::pairing::Pairing;
@@ -162,22 +163,103 @@ impl Cells<'_> {
         }
     }
 
+    /// Whether the row is a return and no sale.
+    pub(super) fn is_return(self) -> Result<bool, ReadError> {
+        Ok(self.get::<Option<String>>("kind")?.is_some())
+    }
+
+    fn receipt_if_any(self, column: &'static str) -> Result<Option<ReceiptNumber>, ReadError> {
+        let number = self.get::<Option<u16>>(column)?;
+        number.map(|n| ReceiptNumber::new(n).ok_or(ReadError::Column(column))).transpose()
+    }
+
+    fn booked(self) -> Result<Option<u64>, ReadError> {
+        Ok(self.get::<Option<i64>>("booked")?.map(i64::cast_unsigned))
+    }
+
+    fn back(self) -> Result<Option<Back>, ReadError> {
+        let Some(sale) = self.id_if_any("back_of")? else { return Ok(None) };
+        let currency = self.amount()?.currency();
+        let amount = Amount::from_minor(self.bits("back_minor")?, currency);
+        Ok(Some(Back {
+            sale: SaleId(sale),
+            attempt: AttemptId(self.id("attempt")?),
+            refund: RefundId(self.id("back_refund")?),
+            amount: amount.map_err(|_| ReadError::Column("back_minor"))?,
+        }))
+    }
+
+    /// How a return stands.
+    pub(super) fn return_state(self) -> Result<ReturnState, ReadError> {
+        let back = || self.back()?.ok_or(ReadError::Column("back_of"));
+        let word: String = self.get("state")?;
+        match word.as_str() {
+            "choosing" => {
+                Ok(ReturnState::Choosing { session: SessionId(self.id("session")?), until: self.mono("until")? })
+            }
+            "sending" => Ok(ReturnState::Sending { back: back()? }),
+            "returned" => {
+                Ok(ReturnState::Returned { back: back()?, pending: self.get("pending")?, telling: self.telling()? })
+            }
+            "declined" => {
+                let why: String = self.get("why")?;
+                let why = declined_from(&why, self.word_if_any("reason")?).ok_or(ReadError::Column("why"))?;
+                Ok(ReturnState::Declined { why, back: self.back()?, telling: self.telling()? })
+            }
+            "cancelled" => Ok(ReturnState::Cancelled { why: self.word("why")?, telling: self.telling()? }),
+            "lapsed" => Ok(ReturnState::Lapsed { telling: self.telling()? }),
+            _ => Err(ReadError::Column("state")),
+        }
+    }
+
+    /// A return.
+    pub(super) fn given(self) -> Result<Return, ReadError> {
+        let named = match (self.get::<Option<u32>>("named_ticket")?, self.receipt_if_any("named_receipt")?) {
+            (Some(number), _) => Some(Of::Ticket(Ticket { epoch: self.get("named_epoch")?, number })),
+            (None, receipt) => receipt.map(Of::Receipt),
+        };
+        let code: String = self.get("code")?;
+        Ok(Return {
+            id: SaleId(self.id("id")?),
+            till: self.till("till")?,
+            ticket: self.ticket()?,
+            receipt: self.receipt_if_any("receipt")?.ok_or(ReadError::Column("receipt"))?,
+            kind: self.word("kind")?,
+            named,
+            asked: self.amount()?,
+            code: Code::parse(&code).ok_or(ReadError::Column("code"))?,
+            asked_at: self.wall("asked_at")?,
+            ticket_at: self.wall("ticket_at")?,
+            ended_at: self.wall("ended_at")?,
+            booked: self.booked()?,
+            boot: BootId(self.id("boot")?),
+            ends: self.mono("ends")?,
+            hears_result: self.get("hears_result")?,
+            state: self.return_state()?,
+        })
+    }
+
+    fn ticket(self) -> Result<Option<Ticket>, ReadError> {
+        match self.get::<Option<u32>>("ticket")? {
+            None => Ok(None),
+            Some(number) => Ok(Some(Ticket { epoch: self.get("ticket_epoch")?, number })),
+        }
+    }
+
     /// A sale, its attempts and refunds still missing.
     pub(super) fn sale(self) -> Result<Sale, ReadError> {
-        let ticket = match self.get::<Option<u32>>("ticket")? {
-            None => None,
-            Some(number) => Some(Ticket { epoch: self.get("ticket_epoch")?, number }),
-        };
         let code: String = self.get("code")?;
         Ok(Sale {
             id: SaleId(self.id("id")?),
             till: self.till("till")?,
-            ticket,
+            ticket: self.ticket()?,
+            receipt: self.receipt_if_any("receipt")?,
             amount: self.amount()?,
             code: Code::parse(&code).ok_or(ReadError::Column("code"))?,
             asked_at: self.wall("asked_at")?,
             ticket_at: self.wall("ticket_at")?,
             ended_at: self.wall("ended_at")?,
+            booked: self.booked()?,
             boot: BootId(self.id("boot")?),
             ends: self.mono("ends")?,
             hears_result: self.get("hears_result")?,
@@ -241,7 +323,13 @@ impl Cells<'_> {
             why: self.word::<RefundWhy>("why")?,
             state,
             needs_person: self.needs_person()?,
+            booked: self.booked()?,
         })
+    }
+
+    /// Where a till closed its day.
+    pub(super) fn day(self) -> Result<(TillNumber, u64), ReadError> {
+        Ok((self.till("till")?, self.bits("mark")?))
     }
 
     /// A visit.

@@ -1,16 +1,18 @@
 //! A store whose cells, or whose bytes, are arbitrary: it is refused, or what is read of it writes back as it was.
 #![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
-use super::load::{load, sale, sale_of_attempt, sale_of_ticket};
-use super::row::{ATTEMPTS, REFUNDS, Row, SALES, SESSIONS, TICKETS, Table};
+use super::load::{as_sale, asked, asked_under, load, newest_with, paid_by, sale_of_attempt};
+use super::row::{ATTEMPTS, DAYS, REFUNDS, Row, SALES, SESSIONS, TICKETS, Table};
 use super::schema::{APPLICATION_ID, MIGRATIONS, Synchronous, settle, version_of};
 use super::verify::{check_at_start, verify_all};
 use super::writer::{Head, Store};
+use crate::shop::Asked;
 use crate::shop::attempt::{
     Attempt, AttemptState, ClosedWhy, Link, NeedsPerson, NeedsPersonWhy, Refund, RefundState, RefundWhy, TryFailure,
 };
 use crate::shop::effect::{CancelledWhy, DeclinedWhy, Record};
-use crate::shop::event::{Reason, Ticket, TillNumber};
+use crate::shop::event::{Of, Reason, ReceiptNumber, ReturnKind, Ticket, TillNumber};
+use crate::shop::giveback::{Back, Return, ReturnState};
 use crate::shop::id::{AttemptId, RefundId, SaleId, SessionId};
 use crate::shop::money::{Amount, Currency};
 use crate::shop::pairing::Pairing;
@@ -25,13 +27,13 @@ use std::path::Path;
 
 /// Cells changed in one run at most.
 const CHANGES_MAX: usize = 6;
-const TABLES: [&Table; 5] = [&SALES, &ATTEMPTS, &REFUNDS, &TICKETS, &SESSIONS];
+const TABLES: [&Table; 6] = [&SALES, &ATTEMPTS, &REFUNDS, &TICKETS, &SESSIONS, &DAYS];
 
 thread_local! {
     /// Stores in memory: one without the checks that SQLite itself makes, and the bytes of a whole one.
-    static LOOSE: RefCell<Store> = RefCell::new(written(&loose(MIGRATIONS[0])));
+    static LOOSE: RefCell<Store> = RefCell::new(written(&loose(&MIGRATIONS.concat())));
     static BYTES: Vec<u8> = {
-        let mut store = written(MIGRATIONS[0]);
+        let mut store = written(&MIGRATIONS.concat());
         let conn = &mut store.conn;
         conn.execute_batch("VACUUM").unwrap();
         conn.serialize("main").unwrap().to_vec()
@@ -59,15 +61,27 @@ fn written(schema: &str) -> Store {
     conn.set_prepared_statement_cache_capacity(512);
     conn.execute_batch(schema).unwrap();
     conn.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
-    conn.pragma_update(None, "user_version", 1).unwrap();
+    conn.pragma_update(None, "user_version", MIGRATIONS.len()).unwrap();
     let mut store = Store::over(conn, Head::EMPTY, None, None);
     for sale in sales() {
         let open = !matches!(sale.state, SaleState::Declined { .. } | SaleState::Lapsed { .. });
         store.commit(Some(Wall(1_800_000_000_000)), &records(&sale, open)).unwrap();
     }
-    store.commit(None, &[Record::Session(visit()), Record::Cursor("c-1".to_owned())]).unwrap();
+    for given in returns() {
+        let (till, ticket, sale, open) = (given.till, given.ticket, given.id, !given.is_at_rest());
+        let mut all = vec![Record::Return { given: Box::new(given), open }];
+        all.extend(ticket.map(|ticket| Record::Ticket { till, ticket, sale }));
+        store.commit(None, &all).unwrap();
+    }
+    let day = Record::DayClosed { till: TillNumber::new(8).unwrap(), mark: 5 };
+    store.commit(None, &[Record::Session(visit()), Record::Cursor("c-1".to_owned()), day]).unwrap();
+    let whole = "the store is whole before a change";
     for wanted in sales() {
-        assert_eq!(sale(&store.conn, wanted.id).unwrap(), Some(wanted), "the store is whole before a change");
+        assert_eq!(asked(&store.conn, wanted.id).unwrap().and_then(as_sale), Some(wanted), "{whole}");
+    }
+    for wanted in returns() {
+        let id = wanted.id;
+        assert_eq!(asked(&store.conn, id).unwrap(), Some(Asked::Return(Box::new(wanted))), "{whole}");
     }
     store
 }
@@ -93,7 +107,7 @@ fn change_cells(conn: &Connection, u: &mut Unstructured<'_>) -> Result<()> {
             break;
         }
         let which: [u8; 3] = u.arbitrary()?;
-        let table = TABLES[usize::from(which[0] % 5)];
+        let table = TABLES[usize::from(which[0] % 6)];
         let column = table.columns[usize::from(which[1]) % table.columns.len()];
         let value = value(u)?;
         // Keys that collide or refer to nothing are refused, rightly.
@@ -118,6 +132,11 @@ fn value(u: &mut Unstructured<'_>) -> Result<Value> {
         "lapsed",
         "telling",
         "take-later",
+        "choosing",
+        "sending",
+        "returned",
+        "refund",
+        "reverse",
         "taken",
         "rejected",
         "unheard",
@@ -176,7 +195,7 @@ pub fn file(data: &[u8]) {
     }
     let path = Path::new("fuzz.db");
     let Ok(version) = version_of(&conn, path, MIGRATIONS.len()) else { return };
-    if version == 1 && settle(&conn, version, Synchronous::Off).is_ok() {
+    if usize::try_from(version) == Ok(MIGRATIONS.len()) && settle(&conn, version, Synchronous::Off).is_ok() {
         // Its indices may lead elsewhere than to the row that was read: nothing to compare it with.
         read(&conn, *how, false);
     }
@@ -211,6 +230,7 @@ fn read(conn: &Connection, how: u8, compared: bool) {
         2 => {
             let Some(loaded) = load(conn).ok().filter(|_| compared) else { return };
             loaded.shop.sales.iter().for_each(|sale| writes_back(conn, sale));
+            loaded.shop.returns.iter().for_each(|given| return_writes_back(conn, given));
             for session in &loaded.shop.sessions {
                 let key = Value::Blob(session.id.0.to_be_bytes().to_vec());
                 same_in_table(conn, &Row::of_session(session), &key, &[]);
@@ -219,12 +239,19 @@ fn read(conn: &Connection, how: u8, compared: bool) {
         _ => {
             let n = how >> 4;
             let ticket = Ticket { epoch: Some(3), number: u32::from(n) };
-            let found = [
-                sale(conn, SaleId(id(n))),
-                sale_of_attempt(conn, AttemptId(id(n) + 1)),
-                sale_of_ticket(conn, TillNumber::new(7 + u16::from(n % 3)).unwrap(), &ticket),
-            ];
-            found.into_iter().flatten().flatten().filter(|_| compared).for_each(|sale| writes_back(conn, &sale));
+            let till = TillNumber::new(7 + u16::from(n % 3)).unwrap();
+            let receipt = ReceiptNumber::new(1 + u16::from(n)).unwrap();
+            let found =
+                [asked(conn, SaleId(id(n))), asked_under(conn, till, &ticket), newest_with(conn, till, receipt)];
+            for found in found.into_iter().flatten().flatten().filter(|_| compared) {
+                match found {
+                    Asked::Sale(sale) => writes_back(conn, &sale),
+                    Asked::Return(given) => return_writes_back(conn, &given),
+                }
+            }
+            let of_attempt = sale_of_attempt(conn, AttemptId(id(n) + 1)).ok().flatten();
+            let paid = paid_by(conn, SessionId(id(200))).unwrap_or_default();
+            of_attempt.iter().chain(&paid).filter(|_| compared).for_each(|sale| writes_back(conn, sale));
         }
     }
 }
@@ -239,6 +266,11 @@ fn writes_back(conn: &Connection, sale: &Sale) {
     for refund in &sale.refunds {
         same_in_table(conn, &Row::of_refund(sale.id, refund), &id(refund.id.0), &[]);
     }
+}
+
+fn return_writes_back(conn: &Connection, given: &Return) {
+    let key = Value::Blob(given.id.0.to_be_bytes().to_vec());
+    same_in_table(conn, &Row::of_return(given, true), &key, &["open"]);
 }
 
 fn same_in_table(conn: &Connection, row: &Row, key: &Value, left_out: &[&str]) {
@@ -308,6 +340,7 @@ fn sales() -> Vec<Sale> {
             why: RefundWhy::Loser,
             state: refunds[usize::from(n) % 5],
             needs_person: (n % 5 == 3).then_some(person),
+            booked: (n != 7).then_some(100 + u64::from(n)),
         };
         all.push(Sale {
             id: SaleId(id(n)),
@@ -318,6 +351,8 @@ fn sales() -> Vec<Sale> {
             asked_at: wall,
             ticket_at: wall,
             ended_at: state.outcome().and(wall),
+            receipt: ReceiptNumber::new(u16::from(n) + 1),
+            booked: state.outcome().map(|_| u64::from(n) + 1),
             boot: BootId(id(90)),
             ends: Mono(120_000),
             hears_result: true,
@@ -327,6 +362,45 @@ fn sales() -> Vec<Sale> {
         });
     }
     all
+}
+
+/// Returns in every state, of the one sale that is paid.
+fn returns() -> Vec<Return> {
+    let (session, wall) = (SessionId(id(200)), Some(Wall(1_800_000_000_000)));
+    let asked = Amount::from_minor(500, Currency::from_code("EUR").unwrap()).unwrap();
+    let back = Back { sale: SaleId(id(4)), attempt: AttemptId(id(4) + 1), refund: RefundId(id(4) + 2), amount: asked };
+    let ticket = |number| Ticket { epoch: Some(3), number };
+    let refused = DeclinedWhy::Refused(Reason::NotAllowed);
+    let states = [
+        ReturnState::Choosing { session, until: Mono(90_000) },
+        ReturnState::Sending { back },
+        ReturnState::Returned { back, pending: true, telling: Telling::Telling { put_off: 1 } },
+        ReturnState::Returned { back, pending: false, telling: Telling::Taken },
+        ReturnState::Declined { why: refused, back: Some(back), telling: Telling::Taken },
+        ReturnState::Declined { why: DeclinedWhy::Customer, back: None, telling: Telling::Taken },
+        ReturnState::Cancelled { why: CancelledWhy::Till, telling: Telling::Taken },
+        ReturnState::Lapsed { telling: Telling::Unheard { refund_at: None } },
+    ];
+    let named = [None, Some(Of::Ticket(ticket(4))), ReceiptNumber::new(5).map(Of::Receipt)];
+    let all = (40_u8..).zip(states).map(|(n, state)| Return {
+        id: SaleId(id(n)),
+        till: TillNumber::new(7 + u16::from(n % 3)).unwrap(),
+        ticket: (n % 2 == 0).then_some(ticket(u32::from(n))),
+        receipt: ReceiptNumber::new(u16::from(n)).unwrap(),
+        kind: if n % 2 == 0 { ReturnKind::Refund } else { ReturnKind::Reverse },
+        named: named[usize::from(n) % 3],
+        asked,
+        code: Code::from_bits(u128::from(n)),
+        asked_at: wall,
+        ticket_at: wall,
+        ended_at: state.outcome().and(wall),
+        booked: state.outcome().map(|_| u64::from(n)),
+        boot: BootId(id(90)),
+        ends: Mono(120_000),
+        hears_result: true,
+        state,
+    });
+    all.collect()
 }
 
 /// An attempt in every state, one for each sale.

@@ -22,7 +22,7 @@ mod words;
 mod writer;
 
 pub use backup::{BackupError, BackupFacts, backup};
-pub use books::{Books, BooksError, Counts, Filter, SaleLine, Standing};
+pub use books::{Books, BooksError, Counts, Filter, SaleLine, Standing, Stands};
 pub use disk::{DISK_LOW_BYTES, RESERVE_BYTES, Reserve, disk_free_bytes};
 pub use load::Loaded;
 pub use schema::{OpenError, Synchronous};

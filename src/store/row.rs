@@ -1,9 +1,10 @@
-//! Sales, attempts, refunds, tickets and sessions as rows of the store: which state fills which columns. Runs no statement;
+//! Sales, returns, attempts, refunds, tickets, days and sessions as rows of the store: which state fills which columns. Runs no statement;
 //! `cells.rs` is the way back.
 
 use super::words::{Word, closed_words, declined_words};
 use crate::shop::attempt::{Attempt, AttemptState, NeedsPerson, Refund, RefundState, Since};
-use crate::shop::event::{Ticket, TillNumber};
+use crate::shop::event::{Of, Ticket, TillNumber};
+use crate::shop::giveback::{Return, ReturnState};
 use crate::shop::id::SaleId;
 use crate::shop::sale::{Sale, SaleState, Telling};
 use crate::shop::session::Session;
@@ -25,12 +26,12 @@ pub(super) struct Table {
     pub(super) columns: &'static [&'static str],
 }
 
-/// The sales.
+/// The sales, and the returns among them.
 pub(super) const SALES: Table = Table {
     name: "sales",
     kind: "sale",
     key: &["id"],
-    fixed: &["till", "minor", "currency", "asked_at"],
+    fixed: &["till", "minor", "currency", "asked_at", "receipt", "kind"],
     columns: &[
         "id",
         "open",
@@ -55,6 +56,16 @@ pub(super) const SALES: Table = Table {
         "telling",
         "tell_at",
         "tell_times",
+        "receipt",
+        "booked",
+        "kind",
+        "named_epoch",
+        "named_ticket",
+        "named_receipt",
+        "back_of",
+        "back_refund",
+        "back_minor",
+        "pending",
     ],
 };
 
@@ -63,7 +74,7 @@ pub(super) const ATTEMPTS: Table = Table {
     name: "attempts",
     kind: "attempt",
     key: &["id"],
-    fixed: &["sale", "number"],
+    fixed: &["sale", "number", "session"],
     columns: &[
         "id",
         "sale",
@@ -96,7 +107,7 @@ pub(super) const REFUNDS: Table = Table {
     name: "refunds",
     kind: "refund",
     key: &["id"],
-    fixed: &["sale", "attempt", "minor", "currency"],
+    fixed: &["sale", "attempt", "minor", "currency", "booked"],
     columns: &[
         "id",
         "sale",
@@ -110,8 +121,13 @@ pub(super) const REFUNDS: Table = Table {
         "doubt_at",
         "person_why",
         "person_at",
+        "booked",
     ],
 };
+
+/// Where the tills closed their days.
+pub(super) const DAYS: Table =
+    Table { name: "days", kind: "day", key: &["till"], fixed: &[], columns: &["till", "mark"] };
 
 /// The tickets.
 pub(super) const TICKETS: Table = Table {
@@ -170,6 +186,10 @@ impl Row {
         self.put(column, bits.cast_signed());
     }
 
+    fn put_booked(&mut self, booked: Option<u64>) {
+        self.put("booked", booked.map(u64::cast_signed));
+    }
+
     fn put_doubt(&mut self, doubt: Option<Since>) {
         if let Some(since) = doubt {
             self.put_id("doubt_boot", since.boot.0);
@@ -225,8 +245,74 @@ impl Row {
         row.put_id("boot", sale.boot.0);
         row.put_bits("ends", sale.ends.0);
         row.put("hears_result", sale.hears_result);
+        row.put("receipt", sale.receipt.map(|r| r.number()));
+        row.put_booked(sale.booked);
         row.put_sale_state(&sale.state);
         row
+    }
+
+    /// A return.
+    pub(super) fn of_return(given: &Return, open: bool) -> Row {
+        let mut row = Row::new(&SALES);
+        row.put_id("id", given.id.0);
+        row.put("open", open);
+        row.put("till", given.till.number());
+        row.put("ticket_epoch", given.ticket.and_then(|t| t.epoch));
+        row.put("ticket", given.ticket.map(|t| t.number));
+        row.put_bits("minor", given.asked.minor());
+        row.put_word("currency", given.asked.currency().code());
+        row.put("code", given.code.to_string());
+        row.put_wall("asked_at", given.asked_at);
+        row.put_wall("ticket_at", given.ticket_at);
+        row.put_wall("ended_at", given.ended_at);
+        row.put_id("boot", given.boot.0);
+        row.put_bits("ends", given.ends.0);
+        row.put("hears_result", given.hears_result);
+        row.put("receipt", given.receipt.number());
+        row.put_booked(given.booked);
+        row.put_word("kind", given.kind.word());
+        match given.named {
+            None => {}
+            Some(Of::Ticket(ticket)) => {
+                row.put("named_epoch", ticket.epoch);
+                row.put("named_ticket", ticket.number);
+            }
+            Some(Of::Receipt(receipt)) => row.put("named_receipt", receipt.number()),
+        }
+        if let Some(back) = given.state.back() {
+            row.put_id("back_of", back.sale.0);
+            row.put_id("attempt", back.attempt.0);
+            row.put_id("back_refund", back.refund.0);
+            row.put_bits("back_minor", back.amount.minor());
+        }
+        row.put_return_state(&given.state);
+        row
+    }
+
+    fn put_return_state(&mut self, state: &ReturnState) {
+        match *state {
+            ReturnState::Choosing { session, until } => {
+                self.put_id("session", session.0);
+                self.put_bits("until", until.0);
+            }
+            ReturnState::Sending { .. } => {}
+            ReturnState::Returned { pending, telling, .. } => {
+                self.put("pending", pending);
+                self.put_telling(telling);
+            }
+            ReturnState::Declined { why, telling, .. } => {
+                let (why, reason) = declined_words(why);
+                self.put_word("why", why);
+                self.put("reason", reason.map(|r| r.word().to_owned()));
+                self.put_telling(telling);
+            }
+            ReturnState::Cancelled { why, telling } => {
+                self.put_word("why", why.word());
+                self.put_telling(telling);
+            }
+            ReturnState::Lapsed { telling } => self.put_telling(telling),
+        }
+        self.put_word("state", state.name());
     }
 
     fn put_sale_state(&mut self, state: &SaleState) {
@@ -337,6 +423,15 @@ impl Row {
         };
         row.put_word("state", state);
         row.put_person(refund.needs_person);
+        row.put_booked(refund.booked);
+        row
+    }
+
+    /// Where a till closed its day.
+    pub(super) fn of_day(till: TillNumber, mark: u64) -> Row {
+        let mut row = Row::new(&DAYS);
+        row.put("till", till.number());
+        row.put_bits("mark", mark);
         row
     }
 

@@ -3,7 +3,7 @@
 use super::backup::{BackupError, backup_of};
 use super::disk::folder_of;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
 use rustix::fs::{FlockOperation, flock};
 use std::ffi::OsString;
 use std::fmt;
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 pub(super) const APPLICATION_ID: i64 = 0x5469_6c6c;
 
 /// Every schema there ever was, as the way from the one before. `user_version` counts them.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema-2.sql")];
 
 /// Half of what 4096 would write for each commit: a commit changes a few short rows.
 const PAGE_BYTES: u32 = 1024;
@@ -305,18 +305,28 @@ fn migrate(conn: &mut Connection, path: &Path, version: i64, migrations: &[&str]
         let copy = beside(path, &format!(".before-v{}", migrations.len()));
         backup_of(conn, &copy).map_err(OpenError::NoCopy)?;
     }
+    let fail = |error| OpenError::of_sqlite(path, error);
+    // A table that others refer to is made anew in between; what refers to nothing in the end is found below.
+    conn.pragma_update(None, "foreign_keys", false).map_err(fail)?;
     for (at, sql) in todo.iter().enumerate() {
         let to = known(done.saturating_add(at).saturating_add(1));
-        let mut step = || -> Result<(), rusqlite::Error> {
+        let mut step = || -> Result<Option<String>, rusqlite::Error> {
             let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
             tx.execute_batch(sql)?;
+            let orphan = tx.query_row("PRAGMA foreign_key_check", [], |row| row.get::<_, String>(0)).optional()?;
+            if orphan.is_some() {
+                return Ok(orphan);
+            }
             tx.pragma_update(None, "application_id", APPLICATION_ID)?;
             tx.pragma_update(None, "user_version", to)?;
-            tx.commit()
+            tx.commit().map(|()| None)
         };
-        step().map_err(|error| OpenError::of_sqlite(path, error))?;
+        if let Some(table) = step().map_err(fail)? {
+            let what = format!("a row of {table} refers to one that is not there");
+            return Err(OpenError::Damaged { path: path.to_owned(), what });
+        }
     }
-    Ok(())
+    conn.pragma_update(None, "foreign_keys", true).map_err(fail)
 }
 
 #[cfg(test)]
@@ -330,21 +340,25 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("tillgate.db");
         drop(Store::open(&path).unwrap());
-        let next = [MIGRATIONS[0], "ALTER TABLE sales ADD COLUMN tip INTEGER"];
-        let broken = [MIGRATIONS[0], "ALTER TABLE sales ADD COLUMN tip INTEGER; ALTER TABLE nothing ADD COLUMN tip"];
+        let [first, second] = MIGRATIONS else { panic!("{} schemas", MIGRATIONS.len()) };
+        let next = [*first, second, "ALTER TABLE sales ADD COLUMN tip INTEGER"];
+        let broken = [*first, second, "ALTER TABLE sales ADD COLUMN tip INTEGER; ALTER TABLE nothing ADD COLUMN tip"];
+        let orphaned = [*first, second, "INSERT INTO tickets VALUES (1, -1, 1, zeroblob(16), 1)"];
         let version = |path: &Path| {
             let conn = Connection::open(path).unwrap();
             conn.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).unwrap()
         };
         assert!(open_writer(&path, &broken, Synchronous::Full).is_err());
-        assert_eq!(version(&path), 1);
+        assert!(matches!(open_writer(&path, &orphaned, Synchronous::Full), Err(OpenError::Damaged { .. })));
+        assert_eq!(version(&path), 2);
         assert!(Books::open_read_only(&path).is_ok());
         let conn = open_writer(&path, &next, Synchronous::Full).unwrap();
         conn.execute("UPDATE sales SET tip = 1", []).unwrap();
+        let keys: i64 = conn.query_row("PRAGMA foreign_keys", [], |row| row.get(0)).unwrap();
         drop(conn);
-        assert_eq!((version(&path), version(&folder.join("tillgate.db.before-v2"))), (2, 1));
-        assert!(matches!(Store::open(&path), Err(OpenError::Newer { found: 2, known: 1, .. })));
-        assert!(Books::open_read_only(&folder.join("tillgate.db.before-v2")).is_ok());
+        assert_eq!((version(&path), version(&folder.join("tillgate.db.before-v3")), keys), (3, 2, 1));
+        assert!(matches!(Store::open(&path), Err(OpenError::Newer { found: 3, known: 2, .. })));
+        assert!(Books::open_read_only(&folder.join("tillgate.db.before-v3")).is_ok());
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

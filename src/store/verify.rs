@@ -3,11 +3,12 @@
 use super::cells::ReadError;
 use super::journal::{Hash, chain, hex, row_body, row_id};
 use super::load::load;
-use super::row::{ATTEMPTS, REFUNDS, SALES, TICKETS, Table};
+use super::row::{ATTEMPTS, DAYS, REFUNDS, SALES, TICKETS, Table};
 use super::schema::{OpenError, open_reader};
 use super::wal::check_log;
 use super::whole::{Look, defect};
 use super::writer::Head;
+use crate::shop::giveback::Return;
 use crate::shop::sale::Sale;
 use crate::shop::time::Wall;
 use rusqlite::types::Value;
@@ -92,7 +93,7 @@ impl From<rusqlite::Error> for VerifyError {
 }
 
 /// Lets SQLite check the store at `path`, its log included, walks the whole journal, beside a writer if there is one, and
-/// compares every sale, attempt, refund and ticket with its newest copy there. `progress` hears rows done and rows in all, now and then.
+/// compares every sale, return, attempt, refund, ticket and day with its newest copy there. `progress` hears rows done and rows in all, now and then.
 ///
 /// What it cannot see: a tail cut off the journal together with all that it says about rows; `Verified::head` is for that.
 pub fn verify(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Verified, VerifyError> {
@@ -142,7 +143,7 @@ pub(super) fn verify_all(conn: &Connection, progress: &mut dyn FnMut(u64, u64)) 
 }
 
 /// The tables whose every row has a copy in the journal.
-const COPIED: [&Table; 4] = [&SALES, &ATTEMPTS, &REFUNDS, &TICKETS];
+const COPIED: [&Table; 5] = [&SALES, &ATTEMPTS, &REFUNDS, &TICKETS, &DAYS];
 
 struct JournalRow {
     seq: i64,
@@ -193,7 +194,7 @@ fn walk(
 
 /// Whether this entry is the newest copy of a row; an error if the row is older than it, gone, or different.
 fn is_newest_copy(conn: &Connection, table: &Table, entry: &JournalRow) -> Result<bool, VerifyError> {
-    let Some(key) = key_of(&entry.id) else { return Err(entry.bad("its id is none")) };
+    let Some(key) = key_of(table, &entry.id) else { return Err(entry.bad("its id is none")) };
     let wheres: Vec<String> = table.key.iter().map(|column| format!("{column} = ?")).collect();
     let sql = format!("{} WHERE {}", select(table), wheres.join(" AND "));
     let mut statement = conn.prepare_cached(&sql)?;
@@ -213,15 +214,15 @@ fn is_newest_copy(conn: &Connection, table: &Table, entry: &JournalRow) -> Resul
     Ok(true)
 }
 
-/// The key values in a journal id: 32 hexadecimal digits, or `TILL/EPOCH/NUMBER`.
-fn key_of(id: &str) -> Option<Vec<Value>> {
+/// The key values in a journal id: 32 hexadecimal digits, `TILL/EPOCH/NUMBER`, or `TILL`.
+fn key_of(table: &Table, id: &str) -> Option<Vec<Value>> {
     if id.len() == 32 {
         let bits = u128::from_str_radix(id, 16).ok()?;
         return Some(vec![Value::Blob(bits.to_be_bytes().to_vec())]);
     }
     let number = |word: &str| if word == "-" { Some(-1) } else { word.parse::<i64>().ok() };
     let words: Option<Vec<i64>> = id.split('/').map(number).collect();
-    words.filter(|w| w.len() == 3).map(|w| w.into_iter().map(Value::Integer).collect())
+    words.filter(|w| w.len() == table.key.len()).map(|w| w.into_iter().map(Value::Integer).collect())
 }
 
 fn select(table: &Table) -> String {
@@ -281,6 +282,7 @@ pub(super) fn check_at_start(conn: &Connection, path: &Path) -> Result<Head, Ope
         (&SALES, "open = 1"),
         (&ATTEMPTS, "sale IN (SELECT id FROM sales WHERE open = 1)"),
         (&REFUNDS, "sale IN (SELECT id FROM sales WHERE open = 1)"),
+        (&DAYS, "true"),
     ] {
         if let Some(what) = open_row_that_differs(conn, table, open).map_err(fail)? {
             return Err(damaged(what));
@@ -290,6 +292,10 @@ pub(super) fn check_at_start(conn: &Connection, path: &Path) -> Result<Head, Ope
         ReadError::Sql(error) => fail(error),
         ReadError::Column(_) => damaged(format!("an open row cannot be read: {error}")),
     })?;
+    let of_none = |given: &&Return| !refers_to_a_refund(given, &loaded.shop.sales);
+    if let Some(given) = loaded.shop.returns.iter().find(of_none) {
+        return Err(damaged(format!("return {} refers to a refund that there is not", given.id)));
+    }
     match loaded.shop.sales.iter().find(|sale| !refers_to_its_own(sale)) {
         Some(sale) => Err(damaged(format!("sale {} refers to an attempt that it does not have", sale.id))),
         None => Ok(head),
@@ -334,4 +340,12 @@ fn open_row_that_differs(conn: &Connection, table: &Table, open: &str) -> Result
 fn refers_to_its_own(sale: &Sale) -> bool {
     let has = |id| sale.attempts.iter().any(|attempt| attempt.id == id);
     sale.winner().is_none_or(has) && sale.refunds.iter().all(|refund| has(refund.attempt))
+}
+
+/// Whether the refund of a return under way is there: its sale is open as long as the refund is.
+fn refers_to_a_refund(given: &Return, sales: &[Sale]) -> bool {
+    given.state.back().filter(|_| !given.is_at_rest()).is_none_or(|back| {
+        let sale = sales.iter().find(|sale| sale.id == back.sale);
+        sale.is_none_or(|sale| sale.refunds.iter().any(|r| (r.id, r.attempt) == (back.refund, back.attempt)))
+    })
 }

@@ -2,7 +2,7 @@
 
 use crate::shop::attempt::{ClosedWhy, NeedsPersonWhy, RefundWhy};
 use crate::shop::effect::{CancelledWhy, DeclinedWhy};
-use crate::shop::event::Reason;
+use crate::shop::event::{Reason, ReturnKind};
 use crate::shop::sale::AbortWhy;
 
 /// A state without data, as one word.
@@ -49,6 +49,11 @@ words!(AbortWhy {
     AbortWhy::Customer = "customer",
     AbortWhy::NotBack = "not-back",
     AbortWhy::LetGo = "let-go",
+});
+
+words!(ReturnKind {
+    ReturnKind::Refund = "refund",
+    ReturnKind::Reverse = "reverse",
 });
 
 words!(NeedsPersonWhy {

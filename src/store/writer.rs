@@ -4,13 +4,14 @@ use super::cells::ReadError;
 use super::ending;
 use super::journal::{Entry, FIRST, Hash, chain};
 use super::load::{self, Loaded};
-use super::row::{ATTEMPTS, REFUNDS, Row, SALES, SESSIONS, TICKETS, Table};
+use super::row::{ATTEMPTS, DAYS, REFUNDS, Row, SALES, SESSIONS, TICKETS, Table};
 use super::schema::{Lock, MIGRATIONS, OpenError, Synchronous, lock, make_durable, open_writer, refuse_remains};
 use super::verify::check_at_start;
 use super::wal::check_log;
 use super::whole::{Look, WholeCheck, defect};
+use crate::shop::Asked;
 use crate::shop::effect::Record;
-use crate::shop::event::{Ticket, TillNumber};
+use crate::shop::event::{ReceiptNumber, Ticket, TillNumber};
 use crate::shop::id::{AttemptId, SaleId, SessionId};
 use crate::shop::sale::Sale;
 use crate::shop::time::Wall;
@@ -80,7 +81,7 @@ pub struct Store {
     /// The newest journal row.
     pub(super) head: Head,
     /// The upsert of each table, in the order in which rows may refer to one another.
-    upserts: [(&'static Table, String); 5],
+    upserts: [(&'static Table, String); 6],
     /// Whether nothing is known that the next start should look for.
     sound: Arc<AtomicBool>,
     /// What is still to be read after an unclean end.
@@ -147,8 +148,8 @@ impl Store {
     /// `wall`. On return all of it is on disk; on error see [`CommitError`]. No records: nothing
     /// happens.
     ///
-    /// A sale's till, amount and `asked_at` never change, nor an attempt's sale and number, nor a refund's payment
-    /// and amount: a record that says otherwise is an error.
+    /// The till, amount, receipt, kind and `asked_at` of a sale or return never change, nor an attempt's sale, number and
+    /// phone, nor a refund's payment and amount: a record that says otherwise is an error.
     pub fn commit<'a>(
         &mut self,
         wall: Option<Wall>,
@@ -231,14 +232,31 @@ impl Store {
         Ok(head)
     }
 
-    /// What the shop begins with: all visits, all open sales, the newest sale of each till.
+    /// What the shop begins with: all visits, all that is open, the newest of each till.
     pub fn load(&self) -> Result<Loaded, LookUpError> {
         Ok(load::load(&self.conn)?)
     }
 
-    /// The sale that this ticket of this till means now.
+    /// The sale or return that this ticket of this till means now.
+    pub fn asked_under(&self, till: TillNumber, ticket: &Ticket) -> Result<Option<Asked>, LookUpError> {
+        Ok(load::asked_under(&self.conn, till, ticket)?)
+    }
+
+    /// The sale that this ticket of this till means now; none if it means a return.
     pub fn sale_of_ticket(&self, till: TillNumber, ticket: &Ticket) -> Result<Option<Sale>, LookUpError> {
-        Ok(load::sale_of_ticket(&self.conn, till, ticket)?)
+        Ok(self.asked_under(till, ticket)?.and_then(load::as_sale))
+    }
+
+    /// The newest sale or return of this till with this number on its receipt.
+    pub fn newest_with(&self, till: TillNumber, receipt: ReceiptNumber) -> Result<Option<Asked>, LookUpError> {
+        Ok(load::newest_with(&self.conn, till, receipt)?)
+    }
+
+    /// The newest sales that this phone has paid and of which something is left; at most [`REPAYABLE_MAX`].
+    ///
+    /// [`REPAYABLE_MAX`]: crate::shop::REPAYABLE_MAX
+    pub fn paid_by(&self, session: SessionId) -> Result<Vec<Sale>, LookUpError> {
+        Ok(load::paid_by(&self.conn, session)?)
     }
 
     /// The newest sale of a till.
@@ -253,7 +271,12 @@ impl Store {
 
     /// The sale with this id.
     pub fn sale(&self, id: SaleId) -> Result<Option<Sale>, LookUpError> {
-        Ok(load::sale(&self.conn, id)?)
+        Ok(self.asked(id)?.and_then(load::as_sale))
+    }
+
+    /// The sale or return with this id.
+    pub fn asked(&self, id: SaleId) -> Result<Option<Asked>, LookUpError> {
+        Ok(load::asked(&self.conn, id)?)
     }
 
     /// Moves the log to the file after so many pages and cuts it to so many bytes, so that tests need few commits for it.
@@ -298,6 +321,8 @@ fn decode(record: &Record, seq: i64) -> (Entry, Option<Change>) {
         Record::Attempt { sale, attempt } => Row::of_attempt(*sale, attempt),
         Record::Refund { sale, refund } => Row::of_refund(*sale, refund),
         Record::Ticket { till, ticket, sale } => Row::of_ticket(*till, ticket, *sale),
+        Record::Return { given, open } => Row::of_return(given, *open),
+        Record::DayClosed { till, mark } => Row::of_day(*till, *mark),
         Record::SessionEnded(session) => {
             let id = format!("{:08x}", session.0 >> 96);
             let entry = Entry { kind: "session-ended", id, body: String::new() };
@@ -312,8 +337,8 @@ fn decode(record: &Record, seq: i64) -> (Entry, Option<Change>) {
     (Entry::of_row(&row), Some(Change::Row(row, seq)))
 }
 
-fn upserts() -> [(&'static Table, String); 5] {
-    [&SALES, &ATTEMPTS, &REFUNDS, &TICKETS, &SESSIONS].map(|table| (table, upsert(table)))
+fn upserts() -> [(&'static Table, String); 6] {
+    [&SALES, &ATTEMPTS, &REFUNDS, &TICKETS, &SESSIONS, &DAYS].map(|table| (table, upsert(table)))
 }
 
 /// Columns that never change are not set again, so that their indices are not written; they must be the same.

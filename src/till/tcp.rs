@@ -175,11 +175,13 @@ struct State {
 }
 
 impl Listening {
-    /// Starts one thread. An address that cannot be listened at is tried again every second.
+    /// Listens, and starts one thread. An address that cannot be listened at is tried again every second.
     pub(super) fn start(at: SocketAddr, guests: BTreeMap<IpAddr, Guest>) -> io::Result<Listening> {
         let shared = Arc::new(Shared::default());
         let listener = Listener { at, guests, shared: Arc::clone(&shared), strangers: Strangers::default() };
-        thread::Builder::new().name(format!("tills-{}", at.port())).spawn(move || listener.run())?;
+        // Before the thread: who is told that we are ready finds us listening.
+        let first = TcpListener::bind(at);
+        thread::Builder::new().name(format!("tills-{}", at.port())).spawn(move || listener.run(first))?;
         Ok(Listening(shared))
     }
 }
@@ -216,12 +218,11 @@ struct Listener {
 }
 
 impl Listener {
-    fn run(mut self) {
+    fn run(mut self, first: io::Result<TcpListener>) {
         let mut complained = false;
+        let mut bound = first;
         loop {
-            let Err(e) = TcpListener::bind(self.at).and_then(|new| self.listen(Arc::new(new), &mut complained)) else {
-                return;
-            };
+            let Err(e) = bound.and_then(|new| self.listen(Arc::new(new), &mut complained)) else { return };
             if !complained && !self.shared.lock().over {
                 complained = true;
                 tracing::warn!(address = %self.at, error = %e,
@@ -230,6 +231,7 @@ impl Listener {
             if !self.shared.pause() {
                 return;
             }
+            bound = TcpListener::bind(self.at);
         }
     }
 

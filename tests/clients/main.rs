@@ -1,5 +1,4 @@
-//! Tills' programs from public registries, as processes of their own, against the running daemon.
-//! Needs what `tests/run` installs.
+//! The daemon among till programs that others have written, each a process of its own. Needs python3-venv and PyPI.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -10,8 +9,10 @@
     clippy::wildcard_enum_match_arm
 )]
 
-// Several programs share it; each uses its part.
-#[allow(dead_code)]
+mod cable;
+mod concert;
+mod python;
+#[allow(dead_code, reason = "the journey uses all of it")]
 #[path = "../it/journey/rig.rs"]
 mod rig;
 mod zvt;

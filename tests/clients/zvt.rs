@@ -128,6 +128,73 @@ fn what_a_till_asks_between_sales_is_answered() {
 }
 
 #[test]
+fn a_payment_is_taken_back_by_its_receipt_number_once() {
+    let shop = Shop::new();
+    let mut till = shop.till();
+    let receipt = shop.paid(&mut till, PRICE);
+    till.asks(&format!("reverse {receipt}"));
+    let heard = till.ends_well();
+    let status = only(&heard, "StatusInformation(");
+    assert_eq!((field(status, "result_code"), field(status, "amount")), (0, PRICE), "{status}");
+    assert!(field(status, "receipt_no") > receipt, "a return has a number of its own: {status}");
+    assert!(printed(&heard).contains("10.02"), "{heard:?}");
+    let sale = shop.settled_on_one();
+    assert_eq!((sale.outcome(), sale.given_back_minor), (Some(Outcome::Approved), PRICE));
+    for (receipt, code) in [(receipt, "B4"), (4_711, "B5")] {
+        till.asks(&format!("reverse {receipt}"));
+        let (heard, why) = till.ends_badly();
+        assert_eq!(why, format!("aborted {code}"), "{heard:?}");
+    }
+    assert_eq!(shop.rig.payments()[0].refunded_minor, PRICE);
+}
+
+#[test]
+fn parts_are_given_back_by_receipt_number_until_nothing_is_left() {
+    let shop = Shop::new();
+    let mut till = shop.till();
+    let receipt = shop.paid(&mut till, PRICE);
+    till.asks(&format!("refund 500 {receipt}"));
+    assert_eq!(field(only(&till.ends_well(), "StatusInformation("), "amount"), 500);
+    till.asks(&format!("refund 503 {receipt}"));
+    assert_eq!(till.ends_badly().1, "aborted C3");
+    till.asks(&format!("reverse {receipt}"));
+    assert_eq!(field(only(&till.ends_well(), "StatusInformation("), "amount"), 502);
+    assert_eq!(shop.settled_on_one().given_back_minor, PRICE);
+    assert_eq!(shop.rig.payments()[0].refunded_minor, PRICE);
+}
+
+#[test]
+fn without_a_receipt_number_nothing_goes_back_when_no_phone_stands_at_the_till() {
+    let shop = Shop::new();
+    let mut till = shop.till();
+    shop.paid(&mut till, PRICE);
+    till.asks("refund 500");
+    assert_eq!(till.ends_badly().1, "aborted 83");
+    assert_eq!(shop.settled_on_one().given_back_minor, 0);
+}
+
+#[test]
+fn the_day_ends_with_the_sums_of_the_books_and_the_next_one_begins_at_nothing() {
+    let shop = Shop::new();
+    let mut till = shop.till();
+    let receipt = shop.paid(&mut till, PRICE);
+    shop.paid(&mut till, 310);
+    till.asks(&format!("refund 500 {receipt}"));
+    till.ends_well();
+    let kept: u64 = shop.settled().iter().map(|sale| sale.amount.minor() - sale.given_back_minor).sum();
+    assert_eq!(kept, PRICE + 310 - 500);
+    till.asks("end-of-day");
+    let heard = till.ends_well();
+    assert_eq!(field(only(&heard, "StatusInformation("), "amount"), kept, "{heard:?}");
+    let receipt = printed(&heard);
+    for sum in ["13.12", "5.00"] {
+        assert!(receipt.contains(sum), "{receipt}");
+    }
+    till.asks("end-of-day");
+    assert_eq!(field(only(&till.ends_well(), "StatusInformation("), "amount"), 0);
+}
+
+#[test]
 fn the_daemon_killed_between_request_and_result_tells_the_result_when_asked_again() {
     let mut shop = Shop::new();
     let mut till = shop.till();
@@ -138,6 +205,7 @@ fn the_daemon_killed_between_request_and_result_tells_the_result_when_asked_agai
     till.ends_badly();
     assert!(phone.pays(&link, "anna").contains("Thank you"));
     shop.rig.start();
+    shop.is_ready(2);
     let mut till = shop.till();
     let status = till.repeats_until_told();
     assert_eq!((field(&status, "result_code"), field(&status, "amount")), (0, PRICE), "{status}");
@@ -175,6 +243,7 @@ struct Shop {
 const PATIENCE_SECS: u64 = 60;
 
 impl Shop {
+    /// As soon as the daemon takes tills.
     fn new() -> Shop {
         let at = format!("{}:20007", own_address());
         let more = format!(
@@ -183,7 +252,14 @@ impl Shop {
         );
         let mut rig = Rig::dressed(Dress { more, ..Dress::default() });
         rig.start();
-        Shop { rig, at }
+        let shop = Shop { rig, at };
+        shop.is_ready(1);
+        shop
+    }
+
+    /// Waits until the daemon has said so many times that it is ready.
+    fn is_ready(&self, times: usize) {
+        eventually("the daemon is ready", || self.rig.log().matches(" ready portal").count() == times);
     }
 
     /// The till's program, registered.
@@ -200,11 +276,29 @@ impl Shop {
         phone
     }
 
-    /// The only sale, once shop and platform agree on it.
+    /// A whole payment; its receipt number. The phone has gone after it.
+    fn paid(&self, till: &mut Program, minor: u64) -> u64 {
+        let mut phone = self.paired();
+        till.asks(&format!("pay {minor}"));
+        confirm_and_pay(&mut phone);
+        let heard = till.ends_well();
+        phone.sees("/finish");
+        phone.send("/finish");
+        field(only(&heard, "StatusInformation("), "receipt_no")
+    }
+
+    /// The only payment, once shop and platform agree on it.
     fn settled_on_one(&self) -> SaleLine {
-        let mut sales = self.rig.books_agree();
+        let mut sales = self.settled();
         assert_eq!(sales.len(), 1, "{sales:?}");
         sales.remove(0)
+    }
+
+    /// The payments, once shop and platform agree on them.
+    fn settled(&self) -> Vec<SaleLine> {
+        let mut all = self.rig.books_agree();
+        all.retain(|line| !matches!(line.outcome(), Some(Outcome::Returned { .. })));
+        all
     }
 }
 

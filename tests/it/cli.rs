@@ -346,6 +346,8 @@ fn store_with_a_sale(path: &Path) -> Store {
         asked_at,
         ticket_at: asked_at,
         ended_at: asked_at,
+        receipt: None,
+        booked: None,
         boot: BootId(1),
         ends: Mono(1),
         hears_result: true,

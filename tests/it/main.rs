@@ -10,6 +10,7 @@
 )]
 
 mod cli;
+mod concert;
 mod journey;
 mod line;
 mod listen;

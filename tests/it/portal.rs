@@ -1022,6 +1022,9 @@ fn check_screen(name: &str, screen: &Screen, shown: &Answer) {
             "{name}: {}",
             shown.body
         ),
+        Screen::ChooseReturn { .. } | Screen::Returning { .. } | Screen::Returned(_) => {
+            assert!(shown.body.contains("7 · Bakery"), "{name}");
+        }
         Screen::Result(_) => assert!(amount && refreshes(30) && shown.body.contains("7 · Bakery"), "{name}"),
     }
     assert!(shown.body.contains("<body data-live=\"/s/"), "{name}");

@@ -4,6 +4,7 @@
 use super::super::attempt::{Attempt, AttemptState, Refund, RefundState, RefundWhy};
 use super::super::effect::*;
 use super::super::event::*;
+use super::super::giveback::Return;
 use super::super::id::{AttemptId, RefundId, SaleId, SessionId};
 use super::super::money::Amount;
 use super::super::policy::Policy;
@@ -31,6 +32,8 @@ pub(super) struct Laws {
     pub(super) told: BTreeMap<SaleId, Outcome>,
     /// Sales written in this step.
     written: BTreeSet<SaleId>,
+    /// Attempts begun in this step.
+    begun: BTreeSet<(SaleId, AttemptId)>,
     opening: bool,
 }
 
@@ -129,7 +132,12 @@ impl Laws {
                 let earlier = disk.tickets.get(&(*till, *ticket));
                 self.law(9, earlier.is_none_or(|s| s == sale), || format!("{ticket:?} means two sales"));
             }
-            Record::Session(_) | Record::SessionEnded(_) | Record::Cursor(_) | Record::Alarm(_) => {}
+            Record::Return { given, .. } => self.return_written(disk, given),
+            Record::DayClosed { .. }
+            | Record::Session(_)
+            | Record::SessionEnded(_)
+            | Record::Cursor(_)
+            | Record::Alarm(_) => {}
         }
     }
 
@@ -145,15 +153,35 @@ impl Laws {
         }
     }
 
-    fn attempt_begun(&mut self, sale: &Sale, shown: &BTreeMap<SessionId, Screen>, attempt: &Attempt, now: Now) {
-        for earlier in &sale.attempts {
-            let law = if kind(&earlier.state) == 0 { 6 } else { 7 };
-            let goes_back = sum(sale.refunds.iter().filter(|r| r.attempt == earlier.id)) == earlier.paid_minor;
-            // Money that the platform will not give back is a person's, who was called: it binds no later phone.
-            let refused = sale.refunds.iter().any(|r| r.attempt == earlier.id && r.needs_person.is_some());
-            let closed = self.closed.contains(&earlier.id) && (goes_back || refused);
-            self.law(law, closed, || format!("a fresh id while the attempt before is {:?}", earlier.state));
+    fn return_written(&mut self, disk: &Disk, given: &Return) {
+        let Some(old) = disk.given(given.id) else { return };
+        let (before, after) = (old.state.outcome(), given.state.outcome());
+        // What was pending becomes what the platform says; nothing else ever changes.
+        let pending = before == Some(Outcome::Returned { pending: true });
+        let told =
+            matches!(after, Some(Outcome::Returned { pending: false } | Outcome::Declined(DeclinedWhy::Refused(_))));
+        self.law(8, before.is_none() || before == after || (pending && told), || {
+            format!("{before:?} became {after:?}")
+        });
+        let same = old.state.back().is_none() || old.state.back() == given.state.back();
+        self.law(8, same, || "another payment goes back".into());
+        if let (None, Some(back)) = (old.state.back(), given.state.back()) {
+            let payer = attempt_on(disk, back.attempt).map(|(_, attempt)| attempt.session);
+            let chosen = match self.event {
+                Some(Event::Phone { session, what: PhoneEvent::Chooses { asked, sale, amount } }) => {
+                    (asked, sale, amount, Some(session)) == (given.id, back.sale, back.amount, payer)
+                }
+                _ => false,
+            };
+            self.law(13, chosen, || "another payment than the phone's own choice goes back".into());
         }
+        if let Some(law) = self.mute {
+            self.law(law, before == after, || format!("no answer, and {after:?}"));
+        }
+    }
+
+    fn attempt_begun(&mut self, sale: &Sale, shown: &BTreeMap<SessionId, Screen>, attempt: &Attempt, now: Now) {
+        self.begun.insert((sale.id, attempt.id));
         if let Some(law) = self.mute {
             self.law(law, false, || "no answer, and a new attempt".into());
         }
@@ -193,6 +221,16 @@ impl Laws {
         let back = sum(of_it()) + refund.amount.minor();
         self.law(if in_doubt { 6 } else { 4 }, back <= paid, || format!("{back} back of {paid}"));
         let won = sale.winner() == Some(refund.attempt);
+        if refund.why == RefundWhy::Till {
+            let asked = matches!(
+                self.event,
+                Some(Event::Till { what: TillEvent::Asked(_), .. } | Event::Platform(_))
+                    | Some(Event::Phone { what: PhoneEvent::Chooses { .. }, .. })
+            );
+            self.law(6, asked, || "money goes back that nobody asked for".into());
+            let back = sum(of_it().filter(|r| !r.why.is_surplus())) + refund.amount.minor();
+            self.law(3, back <= sale.amount.minor(), || "more than is left".into());
+        }
         let kept = paid.saturating_sub(sum(of_it().filter(|r| r.why.is_surplus())) + refund.amount.minor());
         match refund.why {
             RefundWhy::Loser => self.law(3, !won, || "the winning payment goes back".into()),
@@ -233,6 +271,9 @@ impl Laws {
     fn till_told(&mut self, disk: &Disk, till: TillNumber, answer: &TillAnswer) {
         match answer {
             TillAnswer::Accepted { sale, ticket, code } => {
+                if let Some(given) = disk.given(*sale) {
+                    return self.return_accepted(disk, given, *ticket);
+                }
                 let Some(sale) = disk.find(*sale) else {
                     return self.law(15, false, || "accepted what is not on disk".into());
                 };
@@ -244,7 +285,8 @@ impl Laws {
                 }
             }
             TillAnswer::Progress { sale, .. } => {
-                let live = disk.find(*sale).is_some_and(|s| s.state.outcome().is_none());
+                let returning = disk.given(*sale).is_some_and(Return::is_live);
+                let live = disk.find(*sale).is_some_and(|s| s.state.outcome().is_none()) || returning;
                 self.law(15, live, || format!("{answer:?} of a sale that is over or not on disk"));
             }
             TillAnswer::Finish(finish) => self.finished(disk, finish),
@@ -257,7 +299,43 @@ impl Laws {
         }
     }
 
+    fn return_accepted(&mut self, disk: &Disk, given: &Return, ticket: Option<Ticket>) {
+        if let Some(Event::Till { till, what: TillEvent::Asked(ask) }) = self.event {
+            let same = (AskKind::from(given.kind), given.named, given.asked) == (ask.kind, ask.of, ask.amount);
+            self.law(9, same, || format!("{given:?} for {ask:?}"));
+            let means = ticket.is_none_or(|t| disk.tickets.get(&(till, t)) == Some(&given.id));
+            self.law(9, means, || "accepted under a ticket that means another".into());
+        }
+    }
+
+    /// What a till is told of a return: what is on disk, and *done* or *refused* only by the platform's word.
+    fn return_finished(&mut self, disk: &Disk, given: &Return, finish: &Finish) {
+        let refund = given.state.back().and_then(|back| {
+            let sale = disk.find(back.sale)?;
+            sale.refunds.iter().find(|r| (r.id, r.amount) == (back.refund, back.amount)).cloned()
+        });
+        let state = refund.map(|r| r.state);
+        let fits = match finish.outcome {
+            Outcome::Returned { pending: false } => match state {
+                Some(RefundState::Accepted | RefundState::Done | RefundState::Refused) => true,
+                Some(RefundState::Intent { .. }) | None => false,
+            },
+            Outcome::Returned { pending: true } => matches!(state, Some(RefundState::Intent { .. })),
+            Outcome::Declined(_) | Outcome::Cancelled(_) | Outcome::Lapsed => {
+                matches!(state, None | Some(RefundState::Refused))
+            }
+            Outcome::Approved => false,
+        };
+        let law = if finish.outcome == (Outcome::Returned { pending: false }) { 15 } else { 10 };
+        self.law(law, fits, || format!("told {:?}, on disk {state:?}", finish.outcome));
+        self.law(15, given.state.outcome() == Some(finish.outcome), || format!("told {:?}", finish.outcome));
+        self.law(12, finish.amount == given.amount() && finish.given_back_minor == 0, || "told another sum".into());
+    }
+
     fn finished(&mut self, disk: &Disk, finish: &Finish) {
+        if let Some(given) = disk.given(finish.sale) {
+            return self.return_finished(disk, given, finish);
+        }
         let Some(sale) = disk.find(finish.sale) else {
             return self.law(15, false, || "a result of what is not on disk".into());
         };
@@ -286,6 +364,18 @@ impl Laws {
             let law = if matches!(screen, Screen::Result(_)) { 15 } else { 13 };
             self.law(law, holds, || format!("{session:?} is shown {screen:?}"));
             self.law(14, sale.is_none_or(|s| s.amount == facts.amount), || format!("shown {}", facts.amount));
+        }
+        if let Screen::ChooseReturn { facts, payments, .. } = screen {
+            let chooses = disk.given(facts.asked).and_then(Return::at_phone) == Some(session);
+            self.law(13, chooses, || format!("{session:?} may choose for another"));
+            for payment in payments {
+                let sale = disk.find(payment.sale);
+                let own = sale.is_some_and(|sale| {
+                    let paid = sale.attempts.iter().find(|a| Some(a.id) == sale.winner());
+                    paid.is_some_and(|attempt| attempt.session == session) && payment.back.minor() <= sale.left_minor()
+                });
+                self.law(13, own, || format!("{session:?} is offered {payment:?}"));
+            }
         }
         if let Screen::Pay { facts, link, attempt_no, .. } = screen {
             let Some(sale) = disk.find(facts.sale) else { return };
@@ -327,10 +417,32 @@ impl Laws {
         (self.event, self.mute) = (None, None);
     }
 
+    /// Law 7, when all records of the step are written: what an earlier attempt took goes back with this very step.
+    fn begun_after_all_was_over(&mut self, disk: &Disk) {
+        for (id, begun) in std::mem::take(&mut self.begun) {
+            let sale = disk.find(id).expect("it was just written");
+            for earlier in sale.attempts.iter().take_while(|a| a.id != begun) {
+                let law = if kind(&earlier.state) == 0 { 6 } else { 7 };
+                let goes_back = sum(sale.refunds.iter().filter(|r| r.attempt == earlier.id)) == earlier.paid_minor;
+                // Money that the platform will not give back is a person's, who was called: it binds no later phone.
+                let refused = sale.refunds.iter().any(|r| r.attempt == earlier.id && r.needs_person.is_some());
+                let closed = self.closed.contains(&earlier.id) && (goes_back || refused);
+                self.law(law, closed, || format!("a fresh id while the attempt before is {:?}", earlier.state));
+            }
+        }
+    }
+
     /// All effects of the step are out.
     pub(super) fn step_over(&mut self, disk: &Disk, shown: &BTreeMap<SessionId, Screen>, effects: &[Effect]) {
+        self.begun_after_all_was_over(disk);
         for id in std::mem::take(&mut self.written) {
             let sale = disk.find(id).expect("it was just written");
+            let asked = |refund: &Refund| {
+                let mut returns = disk.returns.iter().map(|(given, _)| given.state.back());
+                returns.any(|back| back.is_some_and(|back| back.refund == refund.id))
+            };
+            let mut given = sale.refunds.iter().filter(|r| r.why == RefundWhy::Till);
+            self.law(6, given.all(asked), || "a refund that no return is about".into());
             let right = |id: AttemptId| sale.attempts.iter().any(|a| a.id == id && kind(&a.state) == 3);
             let confirmed = |id: AttemptId| self.confirmed.get(&id) == Some(&sale.amount);
             let won = sale.winner().is_none_or(|id| right(id) && confirmed(id));
@@ -345,7 +457,7 @@ impl Laws {
 
     /// Law 12: whoever asks again is told, and so is, after a start, every till that has not taken its result.
     fn results_owed(&mut self, disk: &Disk, effects: &[Effect]) {
-        let newest = |till| disk.sales.iter().rfind(|(sale, _)| sale.till == till).map(|(sale, _)| sale.id);
+        let newest = |till| disk.newest(till, None);
         let asked = match self.event {
             Some(Event::Till { till, what: TillEvent::AskedAgain { ticket: None } }) => newest(till),
             Some(Event::Till { till, what: TillEvent::AskedAgain { ticket: Some(ticket) } }) => {
@@ -353,15 +465,24 @@ impl Laws {
             }
             Some(Event::Till { till, what: TillEvent::Asked(ask) }) => {
                 let repeated = ask.ticket.and_then(|ticket| disk.tickets.get(&(till, ticket)).copied());
-                repeated.filter(|sale| disk.find(*sale).is_some_and(|sale| sale.amount == ask.amount))
+                let same = |given: &Return| {
+                    (AskKind::from(given.kind), given.named, given.asked) == (ask.kind, ask.of, ask.amount)
+                };
+                repeated.filter(|id| match (disk.find(*id), disk.given(*id)) {
+                    (Some(sale), _) => sale.amount == ask.amount && ask.kind == AskKind::Pay,
+                    (None, given) => given.is_some_and(same),
+                })
             }
             _ => None,
         };
         let telling = |sale: &Sale| matches!(sale.state.telling(), Some(Telling::Telling { .. }));
         let opening = std::mem::take(&mut self.opening);
         let waiting = disk.sales.iter().filter(|(sale, _)| opening && telling(sale)).map(|(sale, _)| sale.id);
-        for id in asked.into_iter().chain(waiting) {
-            let over = disk.find(id).is_some_and(|sale| sale.state.outcome().is_some());
+        let told = |given: &Return| matches!(given.state.telling(), Some(Telling::Telling { .. }));
+        let returns = disk.returns.iter().filter(|(given, _)| opening && told(given)).map(|(given, _)| given.id);
+        for id in asked.into_iter().chain(waiting).chain(returns) {
+            let over = disk.find(id).is_some_and(|sale| sale.state.outcome().is_some())
+                || disk.given(id).is_some_and(|given| !given.is_live());
             let told = effects.iter().any(|effect| match effect {
                 Effect::Till { answer: TillAnswer::Finish(finish), .. } => finish.sale == id,
                 _ => false,
@@ -388,5 +509,6 @@ fn about(disk: &Disk, session: SessionId, screen: &Screen) -> Option<(SaleFacts,
             (receipt.facts, outcome == Some(receipt.outcome))
         }
         Screen::EnterTill { .. } | Screen::InLine { .. } | Screen::Waiting { .. } => return None,
+        Screen::ChooseReturn { .. } | Screen::Returning { .. } | Screen::Returned(_) => return None,
     })
 }

@@ -172,9 +172,9 @@ fn what_is_in_memory_is_not_fetched_and_what_is_not_is() {
     assert_eq!((world.shop.open_sales().count(), world.shop.visits()), (1, 4));
 
     assert_eq!(world.shop.missing(&asked(7, Some(ticket))), []);
-    assert_eq!(world.shop.missing(&asked(8, Some(ticket))), [Missing::Ticket(till(8), ticket)]);
+    assert_eq!(world.shop.missing(&asked(8, Some(ticket))), [Missing::Of(till(8), Of::Ticket(ticket))]);
     let other = Ticket { epoch: Some(1), number: 2 };
-    assert_eq!(world.shop.missing(&asked(7, Some(other))), [Missing::Ticket(till(7), other)]);
+    assert_eq!(world.shop.missing(&asked(7, Some(other))), [Missing::Of(till(7), Of::Ticket(other))]);
     assert_eq!(world.shop.missing(&asked(7, None)), []);
     let late = Event::Platform(PlatformEvent::RefundAnswered {
         attempt: AttemptId(9),

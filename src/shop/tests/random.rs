@@ -4,6 +4,7 @@
 use super::super::attempt::{Link, Refused, TryFailure};
 use super::super::effect::*;
 use super::super::event::*;
+use super::super::giveback::ReturnState;
 use super::super::id::{AttemptId, RefundId, SaleId};
 use super::super::money::Amount;
 use super::super::session::Place;
@@ -334,7 +335,10 @@ impl Player {
     fn phone(&mut self) {
         let names = ["a", "b", "c", "d"];
         let any = names[usize::try_from(self.roll(4)).unwrap()];
-        let asked = |name: &&str| matches!(self.world.shown.get(&session(name)), Some(Screen::Confirm { .. }));
+        let asked = |name: &&str| {
+            let screen = self.world.shown.get(&session(name));
+            matches!(screen, Some(Screen::Confirm { .. } | Screen::ChooseReturn { .. }))
+        };
         let asked = names.into_iter().find(asked);
         let name = asked.filter(|_| self.roll(3) > 0).unwrap_or(any);
         let newest = self.world.disk.sales.last().map_or(SaleId(0), |(sale, _)| sale.id);
@@ -348,6 +352,9 @@ impl Player {
         let sale = facts.map_or(newest, |f| f.sale);
         let amount = if self.one_in(8) { eur("9.99") } else { facts.map_or(eur("12.50"), |f| f.amount) };
         let place = Place { ip: [10, 77, 0, 9].into(), mac: None };
+        if let Some(what) = self.chooses(name) {
+            return self.happen(Event::Phone { session: session(name), what });
+        }
         let what = match self.roll(20) {
             0..5 => PhoneEvent::Stands { at: Some(till(7)) },
             5 => PhoneEvent::Stands { at: Some(till(8)) },
@@ -365,6 +372,56 @@ impl Player {
         self.happen(Event::Phone { session: session(name), what });
     }
 
+    /// What a phone says that is asked which payment goes back; now and then another says it, or something else.
+    fn chooses(&mut self, name: &str) -> Option<PhoneEvent> {
+        let asks = |screen: &Screen| match screen {
+            Screen::ChooseReturn { facts, payments, .. } => Some((facts.asked, payments.clone())),
+            _ => None,
+        };
+        let mut pages = self.world.shown.iter();
+        let own = self.world.shown.get(&session(name)).and_then(asks);
+        let (asked, payments) = own.or_else(|| pages.find_map(|(_, screen)| asks(screen)))?;
+        let at = usize::try_from(self.roll(20)).unwrap();
+        Some(match (at, payments.get(at % payments.len().max(1))) {
+            (0..2, _) => PhoneEvent::Refuses { asked },
+            (2..4, Some(payment)) => PhoneEvent::Chooses { asked, sale: payment.sale, amount: payment.left },
+            (4..6, _) => {
+                let sale = self.world.disk.sales.last().map_or(SaleId(0), |(sale, _)| sale.id);
+                PhoneEvent::Chooses { asked, sale, amount: eur("3.00") }
+            }
+            (6..15, Some(payment)) => PhoneEvent::Chooses { asked, sale: payment.sale, amount: payment.back },
+            _ => return None,
+        })
+    }
+
+    /// A till wants money given back: of a sale by ticket or by receipt, or of one that the phone chooses.
+    fn asks_back(&mut self, till: TillNumber) -> Ask {
+        self.tickets += 1;
+        let epoch = (till.number() == 7).then_some(1);
+        let number = u32::try_from(self.roll(u64::from(self.tickets) + 1)).unwrap();
+        let of = match self.roll(6) {
+            0 => Some(Of::Ticket(Ticket { epoch, number })),
+            1 => ReceiptNumber::new(1 + u16::try_from(self.roll(4)).unwrap()).map(Of::Receipt),
+            2..4 => {
+                let mut sales = self.world.disk.sales.iter().rev().map(|(sale, _)| sale);
+                let paid = sales.find(|sale| sale.till == till && sale.winner().is_some());
+                paid.and_then(|sale| sale.receipt).map(Of::Receipt)
+            }
+            _ => None,
+        };
+        let reverse = self.roll(3) == 0;
+        let amounts = [eur("3.00"), eur("5.00"), eur("12.50"), eur("9.99")];
+        let amount = amounts[usize::try_from(self.roll(4)).unwrap()];
+        Ask {
+            ticket: (self.roll(3) > 0).then_some(Ticket { epoch, number: self.tickets }),
+            amount: if reverse && self.roll(3) > 0 { eur("0.00") } else { amount },
+            kind: if reverse { AskKind::Reverse } else { AskKind::Refund },
+            of,
+            patience_ms: 10_000 + self.roll(90_000),
+            hears_result: self.roll(10) > 0,
+        }
+    }
+
     fn till(&mut self) {
         let till = till(if self.roll(4) == 0 { 8 } else { 7 });
         let untold = self.results.iter().find(|(at, _)| *at == till).map(|(_, sale)| *sale);
@@ -374,6 +431,21 @@ impl Player {
             (_, 9) => TillEvent::AskedAgain { ticket: self.asked.get(&till).and_then(|ask| ask.ticket) },
             (_, 10) => TillEvent::AskedAgain { ticket: None },
             (_, 11) => TillEvent::Online,
+            (_, 14) => {
+                let newest = self.world.disk.newest(till, None);
+                let receipt = newest.and_then(|id| {
+                    let sale = self.world.disk.find(id).and_then(|sale| sale.receipt);
+                    sale.or(self.world.disk.given(id).map(|given| given.receipt))
+                });
+                let near = receipt.map_or(1, |r| r.number() + u16::try_from(self.roll(3)).unwrap()).saturating_sub(1);
+                TillEvent::Knows { receipt: ReceiptNumber::new(near.max(1)).unwrap() }
+            }
+            (_, 15) => TillEvent::DayClosed { mark: self.roll(12) },
+            (_, 16..19) if self.world.disk.sales.iter().any(|(sale, _)| sale.winner().is_some()) => {
+                let ask = self.asks_back(till);
+                self.asked.insert(till, ask);
+                TillEvent::Asked(ask)
+            }
             (_, 12..14) if self.asked.contains_key(&till) => {
                 let amount = if self.one_in(6) { eur("7.00") } else { self.asked[&till].amount };
                 TillEvent::Asked(Ask { amount, ..self.asked[&till] })
@@ -481,6 +553,27 @@ impl Player {
         self.faults = true;
     }
 
+    /// The first phone has paid, the till has taken it, and the phone stands there again.
+    fn pay_well(&mut self) {
+        self.faults = false;
+        for paper in self.papers.values_mut() {
+            (paper.status, paper.paid_minor) = (PaymentStatus::Paid, paper.create.amount.minor());
+            paper.version += 1;
+        }
+        self.changes.extend(self.papers.keys());
+        self.pass(1_000);
+        while !self.mail.is_empty() && !self.broken() {
+            self.deliver();
+        }
+        while let Some((till, sale)) = self.results.pop_first() {
+            self.happen(Event::Till { till, what: TillEvent::Taken { sale } });
+        }
+        for what in [PhoneEvent::Finishes, PhoneEvent::Stands { at: Some(till(7)) }] {
+            self.happen(Event::Phone { session: session("a"), what });
+        }
+        self.faults = true;
+    }
+
     fn step(&mut self) {
         match self.roll(100) {
             0..42 => self.deliver(),
@@ -566,6 +659,27 @@ impl Player {
                 return Some((if kept < due { 3 } else { 4 }, format!("{kept} kept of {id:?}, {due} due")));
             }
         }
+        for (given, open) in &disk.returns {
+            if *open || given.is_live() {
+                return Some((17, format!("not at rest: {given:?}")));
+            }
+            let Some(back) = given.state.back() else { continue };
+            let there = self.papers.get(&back.attempt).and_then(|paper| paper.refunds.get(&back.refund));
+            let made = matches!(given.state, ReturnState::Returned { .. });
+            let truly = there.is_some_and(|(minor, status)| {
+                *minor == back.amount.minor() && made == (*status != RefundStatus::Refused)
+            });
+            if !truly {
+                return Some((10, format!("{given:?}, and at the platform {there:?}")));
+            }
+        }
+        let asked = |screen: &&Screen| matches!(screen, Screen::ChooseReturn { .. } | Screen::Returning { .. });
+        if let Some(screen) = self.world.shown.values().find(asked) {
+            return Some((17, format!("a phone still shows {screen:?}")));
+        }
+        if let Some(given) = self.world.shop.open_returns().next() {
+            return Some((17, format!("not at rest: {given:?}")));
+        }
         let awake = disk.sales.iter().find(|(_, open)| *open).map(|(sale, _)| sale);
         awake.or(self.world.shop.open_sales().next()).map(|sale| (17, format!("not at rest: {sale:?}")))
     }
@@ -599,6 +713,9 @@ pub(in crate::shop) fn run(seed: u64, loud: bool) -> Option<(u8, String)> {
     let mut player = Player::new(seed, loud);
     if seed.is_multiple_of(2) {
         player.begin_well();
+    }
+    if seed % 4 == 2 {
+        player.pay_well();
     }
     for _ in 0..STEPS {
         if player.broken() {

@@ -3,13 +3,14 @@
 use super::super::attempt::{Link, Refused, TryFailure};
 use super::super::effect::*;
 use super::super::event::*;
+use super::super::giveback::Return;
 use super::super::id::{AttemptId, RefundId, SaleId, SessionId};
 use super::super::money::{Amount, Currency};
 use super::super::policy::Policy;
 use super::super::sale::Sale;
 use super::super::session::{Place, Session};
 use super::super::time::{BootId, Mono, Now, Stamp, Wall};
-use super::super::{Loaded, Missing, Shop};
+use super::super::{Asked, Loaded, Missing, REPAYABLE_MAX, Shop};
 use super::laws::Laws;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +19,12 @@ pub(super) struct Disk {
     pub(super) sessions: BTreeMap<SessionId, Session>,
     /// Oldest first, and whether it is open.
     pub(super) sales: Vec<(Sale, bool)>,
+    /// Oldest first, and whether it is open.
+    pub(super) returns: Vec<(Return, bool)>,
+    /// All that tills ever asked for, oldest first.
+    asked: Vec<(TillNumber, SaleId, Option<ReceiptNumber>)>,
     pub(super) tickets: BTreeMap<(TillNumber, Ticket), SaleId>,
+    pub(super) days: BTreeMap<TillNumber, u64>,
     cursor: String,
     pub(super) alarms: usize,
 }
@@ -26,6 +32,39 @@ pub(super) struct Disk {
 impl Disk {
     pub(super) fn find(&self, id: SaleId) -> Option<&Sale> {
         self.sales.iter().map(|(sale, _)| sale).find(|sale| sale.id == id)
+    }
+
+    pub(super) fn given(&self, id: SaleId) -> Option<&Return> {
+        self.returns.iter().map(|(given, _)| given).find(|given| given.id == id)
+    }
+
+    /// The newest thing that a till asked for, or the newest with this receipt.
+    pub(super) fn newest(&self, till: TillNumber, receipt: Option<ReceiptNumber>) -> Option<SaleId> {
+        let fits = |of: Option<ReceiptNumber>| receipt.is_none() || of == receipt;
+        self.asked.iter().rfind(|(at, _, of)| *at == till && fits(*of)).map(|(_, id, _)| *id)
+    }
+
+    /// What the ring fetches.
+    pub(super) fn fetch(&self, missing: Missing) -> Vec<Asked> {
+        let found = match missing {
+            Missing::Of(till, Of::Ticket(ticket)) => self.tickets.get(&(till, ticket)).copied(),
+            Missing::Of(till, Of::Receipt(receipt)) => self.newest(till, Some(receipt)),
+            Missing::Attempt(id) => {
+                let has = |(sale, _): &&(Sale, bool)| sale.attempts.iter().any(|a| a.id == id);
+                self.sales.iter().find(has).map(|(sale, _)| sale.id)
+            }
+            Missing::PaidBy(session) => {
+                let paid = |sale: &Sale| {
+                    let payer = sale.attempts.iter().find(|a| Some(a.id) == sale.winner()).map(|a| a.session);
+                    payer == Some(session) && sale.left_minor() > 0
+                };
+                let sales = self.sales.iter().rev().map(|(sale, _)| sale).filter(|sale| paid(sale));
+                return sales.take(REPAYABLE_MAX).map(|sale| Asked::Sale(Box::new(sale.clone()))).collect();
+            }
+        };
+        let sale = |id| self.find(id).map(|sale| Asked::Sale(Box::new(sale.clone())));
+        let given = |id| self.given(id).map(|given| Asked::Return(Box::new(given.clone())));
+        found.and_then(|id| sale(id).or_else(|| given(id))).into_iter().collect()
     }
 
     fn sale(&mut self, id: SaleId) -> &mut Sale {
@@ -41,8 +80,19 @@ impl Disk {
                     let (attempts, refunds) = (std::mem::take(&mut old.attempts), std::mem::take(&mut old.refunds));
                     (*old, *old_open) = (Sale { attempts, refunds, ..*sale }, open);
                 }
-                None => self.sales.push((*sale, open)),
+                None => {
+                    self.asked.push((sale.till, sale.id, sale.receipt));
+                    self.sales.push((*sale, open));
+                }
             },
+            Record::Return { given, open } => match self.returns.iter_mut().find(|(old, _)| old.id == given.id) {
+                Some(old) => *old = (*given, open),
+                None => {
+                    self.asked.push((given.till, given.id, Some(given.receipt)));
+                    self.returns.push((*given, open));
+                }
+            },
+            Record::DayClosed { till, mark } => drop(self.days.insert(till, mark)),
             Record::Attempt { sale, attempt } => put(&mut self.sale(sale).attempts, *attempt, |a| a.id.0),
             Record::Refund { sale, refund } => put(&mut self.sale(sale).refunds, refund, |r| r.id.0),
             Record::Ticket { till, ticket, sale } => drop(self.tickets.insert((till, ticket), sale)),
@@ -53,16 +103,28 @@ impl Disk {
 
     pub(super) fn load(&self) -> Loaded {
         let shown: BTreeSet<_> = self.sessions.values().filter_map(|s| s.sale).collect();
-        let newest =
-            |sale: &Sale| self.sales.iter().rfind(|(s, _)| s.till == sale.till).is_some_and(|(s, _)| s.id == sale.id);
-        let wanted = |(sale, open): &&(Sale, bool)| *open || newest(sale) || shown.contains(&sale.id);
+        let newest = |till, id| self.newest(till, None) == Some(id);
+        let wanted = |(sale, open): &&(Sale, bool)| *open || newest(sale.till, sale.id) || shown.contains(&sale.id);
+        let needed =
+            |(given, open): &&(Return, bool)| *open || newest(given.till, given.id) || shown.contains(&given.id);
         let rest = self.sales.iter().filter(|(_, open)| !open).flat_map(|(sale, _)| &sale.attempts);
         Loaded {
             sessions: self.sessions.values().cloned().collect(),
             sales: self.sales.iter().filter(wanted).map(|(sale, _)| sale.clone()).collect(),
+            returns: self.returns.iter().filter(needed).map(|(given, _)| given.clone()).collect(),
+            receipts: self.asked.iter().filter_map(|(till, _, receipt)| Some((*till, (*receipt)?))).collect(),
+            days: self.days.clone(),
+            booked: self.booked(),
             unchecked: rest.filter(|a| !a.checked).map(|a| a.id).collect(),
             cursor: self.cursor.clone(),
         }
+    }
+
+    fn booked(&self) -> u64 {
+        let sales = self.sales.iter().map(|(sale, _)| sale);
+        let refunds = sales.clone().flat_map(|sale| sale.refunds.iter().map(|refund| refund.booked));
+        let returns = self.returns.iter().map(|(given, _)| given.booked);
+        sales.map(|sale| sale.booked).chain(refunds).chain(returns).flatten().max().unwrap_or(0)
     }
 }
 
@@ -149,16 +211,8 @@ impl World {
 
     pub(super) fn handle(&mut self, event: Event) {
         for missing in self.shop.missing(&event) {
-            let found = match missing {
-                Missing::Ticket(till, ticket) => self.disk.tickets.get(&(till, ticket)).copied(),
-                Missing::Attempt(id) => {
-                    let has = |(sale, _): &&(Sale, bool)| sale.attempts.iter().any(|a| a.id == id);
-                    self.disk.sales.iter().find(has).map(|(sale, _)| sale.id)
-                }
-            };
-            if let Some(id) = found {
-                let sale = self.disk.sale(id).clone();
-                self.shop.recall(missing, sale);
+            for found in self.disk.fetch(missing) {
+                self.shop.recall(missing, found);
             }
         }
         self.laws.heard(&event);
@@ -189,7 +243,10 @@ impl World {
                 self.shown.insert(session, screen.clone());
                 format!("{}:{}", name(session), words_of(&screen))
             }
-            Effect::Forget { session } => format!("{}:gone", name(session)),
+            Effect::Forget { session } => {
+                self.shown.remove(&session);
+                format!("{}:gone", name(session))
+            }
             Effect::Platform(call) => match self.call(call) {
                 Some(words) => words,
                 None => return,
@@ -408,6 +465,14 @@ impl World {
                 };
                 self.till(if words[0] == "ask" { 7 } else { 8 }, TillEvent::Asked(ask));
             }
+            "refund" | "reverse" | "8refund" | "8reverse" => {
+                let (at, word) = words[0].strip_prefix('8').map_or((7, words[0]), |word| (8, word));
+                self.till(at, TillEvent::Asked(return_of(word, &words)));
+            }
+            "knows" => {
+                self.till(7, TillEvent::Knows { receipt: ReceiptNumber::new(words[1].parse().unwrap()).unwrap() })
+            }
+            "close" => self.till(7, TillEvent::DayClosed { mark: words[1].parse().unwrap() }),
             "abort" => self.till(7, TillEvent::Aborted { ticket: None }),
             "last" => self.till(7, TillEvent::AskedAgain { ticket: None }),
             "take" => self.till(7, TillEvent::Taken { sale }),
@@ -458,6 +523,21 @@ impl World {
                 let amount = words.get(2).map(|w| eur(w)).or(facts.map(|f| f.amount)).unwrap_or(eur("12.50"));
                 PhoneEvent::Confirms { sale: facts.map_or(sale, |f| f.sale), amount }
             }
+            "choose" => match self.shown.get(&session(phone)) {
+                // `choose N [amount]`: the Nth payment on the page.
+                Some(Screen::ChooseReturn { facts, payments, .. }) => {
+                    let at: usize = words.get(2).map_or(1, |n| n.parse().unwrap());
+                    let chosen = payments[at - 1];
+                    let amount = words.get(3).map_or(chosen.back, |w| eur(w));
+                    PhoneEvent::Chooses { asked: facts.asked, sale: chosen.sale, amount }
+                }
+                _ => {
+                    let sale = self.disk.sales.first().map_or(SaleId(0), |(sale, _)| sale.id);
+                    let amount = words.get(3).map_or(eur("5.00"), |w| eur(w));
+                    PhoneEvent::Chooses { asked: self.last_sale.unwrap_or(SaleId(0)), sale, amount }
+                }
+            },
+            "refuse" => PhoneEvent::Refuses { asked: sale },
             "decline" => PhoneEvent::Declines { sale },
             "notmine" => PhoneEvent::NotMine { sale },
             "giveup" => PhoneEvent::GivesUp { sale },
@@ -470,6 +550,27 @@ impl World {
             other => panic!("what is {other}?"),
         };
         self.phone(phone, what);
+    }
+}
+
+/// `refund 5.00 [of #1|r1|-] [#2] [~60]`: of which ticket or receipt, under which ticket.
+fn return_of(word: &str, words: &[&str]) -> Ask {
+    let ticket = |n: &str| Ticket { epoch: Some(1), number: n.parse().unwrap() };
+    let of = words.iter().skip_while(|w| **w != "of").nth(1).copied().unwrap_or("-");
+    let named = words.iter().position(|w| *w == "of").map_or(0, |at| at + 2);
+    let own = words.iter().skip(named).find(|w| w.starts_with('#'));
+    let patience = words.iter().find_map(|w| w.strip_prefix('~')).map_or(90, |secs| secs.parse::<u64>().unwrap());
+    Ask {
+        ticket: own.map(|w| ticket(&w[1..])),
+        amount: words.get(1).filter(|w| w.contains('.')).map_or(eur("0.00"), |w| eur(w)),
+        kind: if word == "refund" { AskKind::Refund } else { AskKind::Reverse },
+        of: match (of.strip_prefix('#'), of.strip_prefix('r')) {
+            (Some(n), _) => Some(Of::Ticket(ticket(n))),
+            (None, Some(n)) => Some(Of::Receipt(ReceiptNumber::new(n.parse().unwrap()).unwrap())),
+            (None, None) => None,
+        },
+        patience_ms: patience * 1_000,
+        hears_result: !words.contains(&"deaf"),
     }
 }
 
@@ -507,6 +608,13 @@ fn words_of(screen: &Screen) -> String {
             let extra = receipt.outcome == Outcome::Approved && receipt.surplus_back_minor > 0;
             format!("result {:?}{back}{}", receipt.outcome, if extra { " extra" } else { "" })
         }
+        Screen::ChooseReturn { facts, payments, .. } => {
+            let amount = facts.amount.map_or("all".into(), |amount| amount.decimal());
+            let payments: Vec<_> = payments.iter().map(|p| format!("{}:{}", p.till, p.back.decimal())).collect();
+            format!("choose {amount} of {}", payments.join(","))
+        }
+        Screen::Returning { checking, .. } => format!("returning{}", if *checking { "?" } else { "" }),
+        Screen::Returned(receipt) => format!("returned {:?}", receipt.outcome),
     }
 }
 
@@ -530,7 +638,9 @@ pub(super) fn alarms(script: &str) -> usize {
     played(script).disk.alarms
 }
 
-/// How many sales are still open on disk after a script.
+/// How many sales and returns are still open on disk after a script.
 pub(super) fn left_open(script: &str) -> usize {
-    played(script).disk.sales.iter().filter(|(_, open)| *open).count()
+    let disk = played(script).disk;
+    let returns = disk.returns.iter().filter(|(_, open)| *open).count();
+    disk.sales.iter().filter(|(_, open)| *open).count() + returns
 }

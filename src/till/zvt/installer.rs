@@ -74,13 +74,8 @@ impl ZvtTill {
 
     fn ask(&self, wish: Wish) -> Result<Ended, TillError> {
         let ZvtArgs { password, config, registered } = self.args;
-        let settings = PlayerSettings {
-            currency: self.currency,
-            password,
-            config,
-            takes_blocks: false,
-            answer: |_| Answer::Taken,
-        };
+        let settings =
+            PlayerSettings { currency: self.currency, password, config, takes_blocks: true, answer: |_| Answer::Taken };
         let mut till = Player::new(Wire::open(&self.place, &self.line)?, settings);
         let show: Show = &mut print;
         if !registered && wish != Wish::Register {

@@ -8,6 +8,7 @@ pub mod apdu;
 pub mod fuzz;
 pub mod installer;
 pub mod link;
+mod numbers;
 pub mod player;
 pub mod player_told;
 pub mod player_wire;

@@ -41,6 +41,7 @@ pub(super) struct Wish {
 pub(super) enum Request {
     Register(Registration),
     LogOff,
+    Reset,
     Wish(Wish),
     RepeatReceipt,
     /// The sums of the day; `close`: a new day begins after them.
@@ -49,7 +50,7 @@ pub(super) enum Request {
     },
     Status,
     Abort,
-    /// Diagnosis, initialisation and the like: done at once, since there is nothing to do.
+    /// Diagnosis and initialisation: done at once, since there is nothing to do.
     Formality,
     Unknown,
 }
@@ -81,7 +82,8 @@ impl Request {
             control::TOTALS => after_password().map(|_| Request::Sums { close: false })?,
             control::END_OF_DAY => after_password().map(|_| Request::Sums { close: true })?,
             control::REPRINT | control::INITIALISATION => after_password().map(|_| Request::Formality)?,
-            control::DIAGNOSIS | control::RESET => Request::Formality,
+            control::DIAGNOSIS => Request::Formality,
+            control::RESET => Request::Reset,
             control::STATUS_ENQUIRY => Request::Status,
             control::ABORT => Request::Abort,
             control::LOG_OFF => Request::LogOff,

@@ -8,11 +8,9 @@ use super::apdu::{Apdu, code};
 use super::link::Link;
 use super::request::{Bad, Registration, Request, WANTS_STATUS, Wish};
 use super::said;
-use super::wire::{Command, Heard, T3_MS, What, Wire};
+use super::wire::{Heard, T3_MS, What, Wire};
 use super::words;
-use super::{
-    ANSWER_MS, KEEP_ALIVE_MS, KEPT_AFTER_MS, LATER_MS, LONGEST_WAIT_SECS, PATIENCE_MS, T4_MS, ZvtOptions, ZvtSettings,
-};
+use super::{ANSWER_MS, KEEP_ALIVE_MS, KEPT_AFTER_MS, LONGEST_WAIT_SECS, PATIENCE_MS, T4_MS, ZvtOptions, ZvtSettings};
 use crate::shop::effect::{Finish, Progress, Refusal, TillAnswer, Totals};
 use crate::shop::event::{Ask, AskKind, Of, Span, TillEvent};
 use crate::shop::id::SaleId;
@@ -21,6 +19,8 @@ use crate::shop::sale::Code;
 use crate::shop::time::Mono;
 use crate::till::driver::{Capabilities, Counts, Driver, Out, Prints};
 use crate::till::words as plain;
+
+mod answers;
 
 /// The driver of one till.
 #[derive(Debug)]
@@ -98,8 +98,8 @@ impl Zvt {
         match request {
             Request::Unknown => return self.unreadable(now, code::NOT_POSSIBLE, out),
             Request::Abort => return self.abort(now, out),
-            // A till that registers or logs off has forgotten what ran.
-            Request::Register(_) | Request::LogOff => {}
+            // A till that registers, logs off or resets has forgotten what ran.
+            Request::Register(_) | Request::LogOff | Request::Reset => {}
             Request::Wish(_) | Request::RepeatReceipt | Request::Sums { .. } | Request::Status | Request::Formality => {
                 if self.run.as_ref().is_some_and(|run| !matches!(run, Run::Ending)) {
                     return self.wire.answer(now, &Apdu::negative(code::WAIT), &mut out.bytes);
@@ -110,6 +110,7 @@ impl Zvt {
             return self.unreadable(now, code, out);
         }
         self.stop(out);
+        self.aborting = None;
         self.wire.begin(now);
         self.begin(now, request, out);
     }
@@ -121,6 +122,7 @@ impl Zvt {
             // Which of the currencies that exist are taken is for the shop to say.
             Request::Wish(wish) => wish.currency.filter(|number| Currency::from_number(*number).is_none()),
             Request::LogOff
+            | Request::Reset
             | Request::RepeatReceipt
             | Request::Sums { .. }
             | Request::Status
@@ -161,7 +163,7 @@ impl Zvt {
                 self.run = Some(Run::Status { until });
                 out.events.push(TillEvent::AskedStatus);
             }
-            Request::Formality => self.end(now, &said::completion(), out),
+            Request::Formality | Request::Reset => self.end(now, &said::completion(), out),
             Request::LogOff | Request::Abort | Request::Unknown => {}
         }
     }
@@ -220,7 +222,8 @@ impl Zvt {
     }
 
     fn abort_answered(&mut self, now: Mono, answer: &Apdu, out: &mut Out) {
-        if self.aborting.take().is_some() {
+        // One that comes later than the till waits for it would be taken for the answer to something else.
+        if self.aborting.take().is_some_and(|asked| asked.ms_until(now) < T3_MS) {
             self.wire.answer(now, answer, &mut out.bytes);
         }
     }
@@ -351,84 +354,6 @@ impl Zvt {
         self.wire.order(now, What::Sums, &sums, &mut out.bytes);
         for printed in said::sums_receipt(&self.settings, &self.till, totals, close) {
             self.wire.order(now, What::SumsReceipt, &printed, &mut out.bytes);
-        }
-    }
-
-    /// The till's answer to a command of ours.
-    fn answered(&mut self, now: Mono, command: Command, answer: Result<(), u8>, out: &mut Out) {
-        match (command.what, answer) {
-            (What::Result, _) => self.result_answered(now, answer, out),
-            (What::Receipt | What::SumsReceipt | What::Sums, Err(code::WAIT)) => {
-                self.wire.later(command, now.plus_ms(LATER_MS));
-            }
-            (What::Receipt, Ok(())) => self.taken_if_printed(now, out),
-            (What::Receipt, Err(_)) => self.not_printed(now, out),
-            (What::Sums, Ok(())) => {
-                if let Some(Run::Sums { close: true, mark: Some(mark), .. }) = self.run {
-                    out.events.push(TillEvent::DayClosed { mark });
-                }
-                self.sums_printed(now, out);
-            }
-            (What::Sums, Err(_)) => {
-                self.wire.drop_waiting(What::SumsReceipt);
-                self.end(now, &said::aborted(code::ABORTED), out);
-            }
-            // What is not printed of the sums is on the books.
-            (What::SumsReceipt, Ok(()) | Err(_)) => self.sums_printed(now, out),
-            (What::Status, Ok(()) | Err(_)) => {}
-            (What::End, Ok(()) | Err(_)) => self.over(out),
-        }
-        self.wire.pump(now, &mut out.bytes);
-    }
-
-    fn result_answered(&mut self, now: Mono, answer: Result<(), u8>, out: &mut Out) {
-        let Some(Run::Sale(sale)) = &mut self.run else { return };
-        let Some((id, _)) = sale.told else { return };
-        match answer {
-            Ok(()) => self.taken_if_printed(now, out),
-            Err(code::WAIT) => {
-                sale.told = None;
-                self.wire.drop_waiting(What::Receipt);
-                out.events.push(TillEvent::TakeLater { sale: id, after_ms: LATER_MS });
-            }
-            Err(_) => {
-                self.wire.drop_waiting(What::Receipt);
-                out.events.push(TillEvent::Rejected { sale: id });
-                self.end(now, &said::aborted(code::ABORTED), out);
-            }
-        }
-    }
-
-    /// The result is taken once its whole receipt is.
-    fn taken_if_printed(&mut self, now: Mono, out: &mut Out) {
-        let Some(Run::Sale(Sale { told: Some((sale, result)), .. })) = self.run else { return };
-        if !self.wire.has(What::Receipt) {
-            out.events.push(TillEvent::Taken { sale });
-            self.end_with(now, result, out);
-        }
-    }
-
-    /// The till has the result and cannot print: the command ends as the sale did, and the till asks for the receipt
-    /// again when it can.
-    fn not_printed(&mut self, now: Mono, out: &mut Out) {
-        let Some(Run::Sale(Sale { told: Some((sale, result)), .. })) = self.run else { return };
-        self.wire.drop_waiting(What::Receipt);
-        out.events.push(TillEvent::Unheard { sale });
-        self.end_with(now, result, out);
-    }
-
-    fn sums_printed(&mut self, now: Mono, out: &mut Out) {
-        if matches!(self.run, Some(Run::Sums { .. })) && !self.wire.has(What::SumsReceipt) {
-            self.end(now, &said::completion(), out);
-        }
-    }
-
-    /// The till answers no more.
-    fn silence(&mut self, now: Mono, command: &Command, out: &mut Out) {
-        match command.what {
-            What::Result | What::Receipt | What::Sums | What::End => self.over(out),
-            What::SumsReceipt => self.sums_printed(now, out),
-            What::Status => {}
         }
     }
 

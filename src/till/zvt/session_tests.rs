@@ -236,6 +236,10 @@ fn an_abort_is_answered_by_the_shop_and_never_once_the_result_is_out() {
     );
     // Pressed twice, and once more when no answer came.
     check(&format!("{PAY}accept 1;{abort}{abort}+5000;{abort}"), &format!("{begun}! abort;< no 9C;! abort"));
+    // An answer that comes too late would be one to the next command.
+    check(&format!("{PAY}accept 1;{abort}+4999;aborting"), &format!("{begun}! abort;< ok"));
+    check(&format!("{PAY}accept 1;{abort}+5000;aborting"), &format!("{begun}! abort"));
+    check(&format!("{abort}> 06 02 00;aborting"), "! abort;< ok");
     // A sale that the till has lost may still be stopped.
     check(&format!("{abort}aborting"), "! abort;< ok");
     check(&format!("> 06 50 03 00 00 00;{abort}"), "< ok;! sums day;< no 83");
@@ -247,14 +251,15 @@ fn a_second_command_waits_and_a_registration_begins_anew() {
     check(&format!("{PAY}accept 1;{PAY}> 05 01 00;paid 1;+50"), &format!("{begun}< no 9C;< no 9C;< result 00"));
     check(
         &format!("{PAY}accept 1;> 06 00 06 00 00 00 00 09 78;paid 1;+50;ok;{PAY}"),
-        &format!("{begun}< ok;! unheard 1;< done 19 00 29 00 00 00 01 49 09 78;{begun}").trim_end_matches(';'),
+        format!("{begun}< ok;! unheard 1;< done 19 00 29 00 00 00 01 49 09 78;{begun}").trim_end_matches(';'),
     );
     // A till that answers the end by its next command.
     check(
         &format!("{PAY}accept 1;paid 1;+50;ok;{PAY}"),
-        &format!("{begun}< result 00;< done;! taken 1;{begun}").trim_end_matches(';'),
+        format!("{begun}< result 00;< done;! taken 1;{begun}").trim_end_matches(';'),
     );
     check(&format!("{PAY}accept 1;> 06 22 00;> 06 02 00;paid 1"), &format!("{begun}< no 83;< ok;! unheard 1"));
+    check(&format!("{PAY}accept 1;> 06 18 00;paid 1;+50"), &format!("{begun}< ok;! unheard 1;< done"));
 }
 
 #[test]
@@ -450,7 +455,7 @@ fn a_repeated_command_is_acknowledged_and_not_done_twice() {
     // What ran is over: this is another sale.
     serial(
         &format!("{PAY}refuse busy;ack;+50;ack;ok;ack;ok;{PAY}"),
-        &format!("{head}< result 9C another sale is under way;< ack;< fail 9C;< ack;{head}").trim_end_matches(';'),
+        format!("{head}< result 9C another sale is under way;< ack;< fail 9C;< ack;{head}").trim_end_matches(';'),
     );
     // An abort that waits for the shop is asked for once.
     serial(

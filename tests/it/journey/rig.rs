@@ -43,7 +43,7 @@ pub(super) struct Dress {
     pub(super) env: Vec<(&'static str, String)>,
     /// Further tills: number and port.
     pub(super) tills: Vec<(u16, PathBuf)>,
-    /// What its configuration says besides, such as a till that is not like the others.
+    /// What the configuration says besides, of the last till first.
     pub(super) more: String,
     /// What is done to the folder before anything starts in it.
     pub(super) folder: Option<fn(&Stage)>,

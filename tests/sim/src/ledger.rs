@@ -129,6 +129,8 @@ impl Ledger {
                 | PhoneEvent::NotMine { .. }
                 | PhoneEvent::GivesUp { .. }
                 | PhoneEvent::LetsGo { .. }
+                | PhoneEvent::Chooses { .. }
+                | PhoneEvent::Refuses { .. }
                 | PhoneEvent::Saw { .. }
                 | PhoneEvent::Finishes
                 | PhoneEvent::LogsOut => {}
@@ -545,7 +547,10 @@ impl Ledger {
             | Screen::Closing { .. }
             | Screen::EnterTill { .. }
             | Screen::InLine { .. }
-            | Screen::Waiting { .. } => {}
+            | Screen::Waiting { .. }
+            | Screen::ChooseReturn { .. }
+            | Screen::Returning { .. }
+            | Screen::Returned(_) => {}
         }
     }
 
@@ -699,7 +704,10 @@ fn holding(page: &Screen) -> Option<SaleId> {
         | Screen::Result(_)
         | Screen::EnterTill { .. }
         | Screen::InLine { .. }
-        | Screen::Waiting { .. } => None,
+        | Screen::Waiting { .. }
+        | Screen::ChooseReturn { .. }
+        | Screen::Returning { .. }
+        | Screen::Returned(_) => None,
     }
 }
 
@@ -712,6 +720,7 @@ fn facts_of(screen: &Screen) -> Option<SaleFacts> {
         | Screen::Closing { facts } => Some(*facts),
         Screen::Result(receipt) => Some(receipt.facts),
         Screen::EnterTill { .. } | Screen::InLine { .. } | Screen::Waiting { .. } => None,
+        Screen::ChooseReturn { .. } | Screen::Returning { .. } | Screen::Returned(_) => None,
     }
 }
 

@@ -62,6 +62,7 @@ impl Phone {
             }
             Screen::Result(receipt) => Some(receipt.facts),
             Screen::EnterTill { .. } | Screen::InLine { .. } | Screen::Waiting { .. } => None,
+            Screen::ChooseReturn { .. } | Screen::Returning { .. } | Screen::Returned(_) => None,
         };
         if let Some(facts) = facts.filter(|facts| !self.facts.contains(facts)) {
             self.facts.push(facts);
@@ -138,6 +139,7 @@ impl Phone {
             }
             Screen::Result(_) if d.chance(600) => does(PhoneEvent::Finishes),
             Screen::Result(_) => does(PhoneEvent::Stands { at: Some(self.home) }),
+            Screen::ChooseReturn { .. } | Screen::Returning { .. } | Screen::Returned(_) => Vec::new(),
         }
     }
 

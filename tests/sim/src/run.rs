@@ -222,6 +222,7 @@ impl World {
                     self.portal(at, PhoneEvent::Finishes);
                     matches!(self.ledger.page(session), Some(Screen::Result(_)))
                 }
+                Some(Screen::ChooseReturn { .. } | Screen::Returning { .. } | Screen::Returned(_)) => true,
                 Some(Screen::EnterTill { .. } | Screen::InLine { .. } | Screen::Waiting { .. }) | None => false,
             };
             self.ledger.law(17, !stuck, || format!("a phone is left with {:?}", self.phones[at].screen));

@@ -191,6 +191,8 @@ fn waiting(id: SaleId, till: TillNumber, ticket: Ticket, amount: Amount) -> Sale
         asked_at: WALL,
         ticket_at: WALL,
         ended_at: None,
+        receipt: None,
+        booked: None,
         boot: BootId(77),
         ends: Mono(120_000),
         hears_result: true,
@@ -218,5 +220,5 @@ fn intent(id: AttemptId, session: SessionId) -> Attempt {
 
 fn staff_refund(id: RefundId, attempt: AttemptId, amount: Amount) -> Refund {
     let state = RefundState::Intent { doubt: None };
-    Refund { id, attempt, amount, why: RefundWhy::Staff, state, needs_person: None }
+    Refund { id, attempt, amount, why: RefundWhy::Staff, state, needs_person: None, booked: None }
 }

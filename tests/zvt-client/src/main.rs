@@ -17,7 +17,7 @@ const EURO: usize = 978;
 const USAGE: &str = "\
 usage: tillgate-zvt-client HOST:PORT, then on standard input, one a line:
   register | register-without-currency | register-with-tlv | status | diagnosis | initialise | reset
-  pay MINOR | pay-amount-only MINOR | reserve MINOR | reverse RECEIPT | refund MINOR | repeat | end-of-day
+  pay MINOR | pay-amount-only MINOR | reserve MINOR | reverse RECEIPT | refund MINOR [RECEIPT] | repeat | end-of-day
   abort-at-first-status     the next command is aborted when its first intermediate status comes
   hold                      the next result is printed and never acknowledged
 Each command ends with a line `ok` or `failed: ...`";
@@ -56,6 +56,9 @@ struct Refund {
 
     #[zvt_bmp(number = 0x49, length = length::Fixed<2>, encoding = encoding::Bcd)]
     currency: Option<usize>,
+
+    #[zvt_bmp(number = 0x87, length = length::Fixed<2>, encoding = encoding::Bcd)]
+    receipt_no: Option<usize>,
 }
 
 /// 2.20
@@ -100,8 +103,11 @@ async fn main() -> Result<()> {
 
 impl Till {
     async fn does(&mut self, line: &str) -> Result<()> {
-        let (word, number) = line.split_once(' ').unwrap_or((line, "0"));
-        let number: usize = number.parse().context(USAGE)?;
+        let mut words = line.split(' ');
+        let word = words.next().unwrap_or_default();
+        let mut numbers = words.map(|number| number.parse().context(USAGE));
+        let number: usize = numbers.next().unwrap_or(Ok(0))?;
+        let receipt_no: Option<usize> = numbers.next().transpose()?;
         let currency = Some(EURO);
         match word {
             "abort-at-first-status" => self.habit.abort_at_first_status = true,
@@ -129,7 +135,7 @@ impl Till {
             "pay" => self.asks(&Authorization { amount: Some(number), currency }).await?,
             "pay-amount-only" => self.asks(&Authorization { amount: Some(number), currency: None }).await?,
             "reverse" => self.asks(&Reversal { password: PASSWORD, receipt_no: Some(number) }).await?,
-            "refund" => self.asks(&Refund { password: PASSWORD, amount: Some(number), currency }).await?,
+            "refund" => self.asks(&Refund { password: PASSWORD, amount: Some(number), currency, receipt_no }).await?,
             "repeat" => self.asks(&RepeatReceipt { password: PASSWORD }).await?,
             _ => bail!(USAGE),
         }

@@ -316,10 +316,12 @@ impl State {
             | PhoneEvent::NotMine { .. }
             | PhoneEvent::GivesUp { .. }
             | PhoneEvent::LetsGo { .. }
+            | PhoneEvent::Refuses { .. }
             | PhoneEvent::Finishes => self.left.moods = self.left.moods.checked_sub(1)?,
             PhoneEvent::LoggedIn { .. }
             | PhoneEvent::Stands { .. }
             | PhoneEvent::Confirms { .. }
+            | PhoneEvent::Chooses { .. }
             | PhoneEvent::Saw { .. }
             | PhoneEvent::LogsOut => {}
         }
@@ -364,6 +366,8 @@ fn phones_may(state: &State, list: &mut Vec<What>) {
             }
             Some(Screen::Result(_)) if moody => may(PhoneEvent::Finishes),
             Some(Screen::Result(_) | Screen::Closing { .. }) | None => {}
+            // The till of this world gives nothing back.
+            Some(Screen::ChooseReturn { .. } | Screen::Returning { .. } | Screen::Returned(_)) => {}
         }
         if state.left.forged > 0 {
             let sale = state.disk.sales.last().map_or(SaleId(0), |(sale, _)| sale.id);

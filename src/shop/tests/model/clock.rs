@@ -135,7 +135,9 @@ fn of_line(line: &mut Line, ms: u64) {
 
 pub(super) fn of_screen(screen: &mut Screen, ms: u64) {
     match screen {
-        Screen::Confirm { until, .. } | Screen::Pay { until, .. } => sooner(until, ms),
+        Screen::Confirm { until, .. } | Screen::Pay { until, .. } | Screen::ChooseReturn { until, .. } => {
+            sooner(until, ms)
+        }
         Screen::EnterTill { note: Some(EnterNote::TooManyGuesses { until }) } => sooner(until, ms),
         Screen::EnterTill { .. }
         | Screen::InLine { .. }
@@ -143,6 +145,8 @@ pub(super) fn of_screen(screen: &mut Screen, ms: u64) {
         | Screen::TooLate { .. }
         | Screen::Contacting { .. }
         | Screen::Closing { .. }
+        | Screen::Returning { .. }
+        | Screen::Returned(_)
         | Screen::Result(_) => {}
     }
 }

@@ -8,7 +8,7 @@ use super::super::super::money::Currency;
 use super::super::super::policy::Policy;
 use super::super::super::session::Place;
 use super::super::super::time::{Mono, Now, Stamp};
-use super::super::super::{Loaded, Missing, Shop};
+use super::super::super::{Loaded, Shop};
 use super::super::laws::Laws;
 use super::super::world::{Disk, session, till};
 use super::clock::{self, NOW, sooner};
@@ -166,15 +166,8 @@ impl State {
         let stamp = Stamp { now: self.now(), seed: (self.drawn + 1) << 64 };
         let shop = Arc::make_mut(&mut self.shop);
         for missing in shop.missing(&event) {
-            let found = match missing {
-                Missing::Ticket(till, ticket) => self.disk.tickets.get(&(till, ticket)).copied(),
-                Missing::Attempt(id) => {
-                    let has = |(sale, _): &&(_, bool)| holds(sale, id);
-                    self.disk.sales.iter().find(has).map(|(sale, _)| sale.id)
-                }
-            };
-            if let Some(sale) = found.and_then(|id| self.disk.find(id)) {
-                shop.recall(missing, sale.clone());
+            for found in self.disk.fetch(missing) {
+                shop.recall(missing, found);
             }
         }
         Arc::make_mut(&mut self.laws).heard(&event);
@@ -345,10 +338,6 @@ impl State {
             && self.owes.is_empty();
         all_may_wait.then_some(next)
     }
-}
-
-fn holds(sale: &super::super::super::sale::Sale, id: AttemptId) -> bool {
-    sale.attempts.iter().any(|attempt| attempt.id == id)
 }
 
 /// Whether a call does anything at the platform, so that it matters if it arrives when nobody awaits it.

@@ -73,6 +73,8 @@ fn phone(session: SessionId, what: &PhoneEvent) -> String {
         PhoneEvent::NotMine { .. } => "says that it is not its own".into(),
         PhoneEvent::GivesUp { .. } => "gives up".into(),
         PhoneEvent::LetsGo { .. } => "lets the next one pay".into(),
+        PhoneEvent::Chooses { amount, .. } => format!("chooses {amount} to go back"),
+        PhoneEvent::Refuses { .. } => "wants nothing back".into(),
         PhoneEvent::Saw { .. } => "loads the page".into(),
         PhoneEvent::Finishes => "puts the result away".into(),
         PhoneEvent::LoggedIn { .. } | PhoneEvent::LogsOut => format!("{what:?}"),

@@ -112,6 +112,8 @@ impl State {
         }
         let busy = self.shown.values().find(|screen| match screen {
             Screen::Contacting { .. } | Screen::Pay { .. } | Screen::Closing { .. } | Screen::Confirm { .. } => true,
+            Screen::ChooseReturn { .. } | Screen::Returning { .. } => true,
+            Screen::Returned(_) => false,
             Screen::TooLate { .. }
             | Screen::EnterTill { .. }
             | Screen::InLine { .. }
