@@ -73,14 +73,14 @@ fn measure(figures: &mut Figures, sales: u32, speech: &Speech) {
             let paying = scope.spawn(&mut pay);
             let at = customer.phone.changed();
             let asked = end_of(&line.to_box.since(said), speech.request);
-            let answered = line.to_till.since(heard).into_iter().find(|passed| passed.came >= asked);
-            acknowledged.push(answered.expect("the box acknowledges").came - asked);
             let (took, alone) = (at - asked, disk.time());
             shown.push(took);
             beside.push(alone);
             added.push(took.saturating_sub(alone));
             customer.pay();
             paying.join().unwrap();
+            let answered = line.to_till.since(heard).into_iter().find(|passed| passed.came >= asked);
+            acknowledged.push(answered.expect("the box acknowledges").came - asked);
         });
         customer.finish();
     }

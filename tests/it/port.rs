@@ -345,7 +345,7 @@ fn a_port_that_cannot_be_opened_says_what_to_do() {
     }
     let _held = open(&line.at_box, &plain).unwrap();
     let used = why(&line.at_box, &plain);
-    assert!(matches!(used, PortError::InUse(_)) && said(&used).contains("end that first"), "{used}");
+    assert!(matches!(used, PortError::InUse(_)) && said(&used).contains("two tills"), "{used}");
 }
 
 /// The library would lift it: a program that tried and failed would open the port to all others.
