@@ -31,13 +31,13 @@ fn the_example_is_right_once_its_files_are_there() {
     assert_eq!(config.platform.url, "https://payments.example:8443");
     assert_eq!(config.platform.pins, [[0; 32], [0x11; 32]]);
     assert_eq!((config.store.to_str(), config.control.to_str()), (Some(STORE), Some(CONTROL)));
-    assert_eq!(config.tills.iter().map(|t| t.number.number()).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(config.tills.iter().map(|t| t.number.number()).collect::<Vec<_>>(), [1, 2, 3, 4]);
     assert_eq!(config.tills[0].line, crate::till::LineSettings::default());
     let policy = config.policy();
     let defaults = Policy::with_defaults(policy.currency, policy.tills.clone());
     assert_eq!(policy, Policy { amount_min_minor: 10, amount_max_minor: 100_000, ..defaults });
     let odd: Vec<_> = config.warnings.iter().map(|w| w.what.as_str()).collect();
-    assert_eq!(odd.len(), 2, "{odd:?}");
+    assert_eq!(odd.len(), 3, "{odd:?}");
     assert!(odd.iter().all(|w| w.starts_with("there is no /dev/serial/by-id/")), "{odd:?}");
     std::fs::remove_dir_all(folder).unwrap();
 }

@@ -111,7 +111,7 @@ struct Begun {
 #[derive(Debug)]
 struct Asked {
     request: Request,
-    /// The sale it became, until the till has taken its result.
+    /// The sale it became, until its result is taken or told in vain.
     sale: Option<SaleId>,
     wait: Wait,
     /// Whether the till closed the exchange; if not, it may not know that we took its request.
@@ -360,17 +360,27 @@ impl Concert {
         self.place = Place::Idle;
         if let Some(Telling { sale: Some(sale), .. }) = self.telling.take() {
             out.events.push(TillEvent::Taken { sale });
-            if let Some(asked) = self.asked.as_mut().filter(|asked| asked.sale == Some(sale)) {
-                asked.sale = None;
-            }
+            self.forget();
         }
         self.write(&[EOT], out);
     }
 
+    /// Not taken. A till that could have heard us is not called for this again: it no longer waits, and bytes that it
+    /// has not read would spoil its next calls. It hears of it when it asks anew.
     fn give_up(&mut self, out: &mut Out) {
         self.place = Place::Idle;
         if let Some(Telling { sale: Some(sale), .. }) = self.telling.take() {
             out.events.push(TillEvent::Unheard { sale });
+            if self.up {
+                self.forget();
+            }
+        }
+    }
+
+    fn forget(&mut self) {
+        self.memory.clear();
+        if let Some(asked) = self.asked.as_mut() {
+            asked.sale = None;
         }
     }
 

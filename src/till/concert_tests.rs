@@ -690,21 +690,42 @@ fn a_result_waits_until_the_tills_own_exchange_is_over() {
 }
 
 #[test]
-fn an_unheard_result_is_told_again_when_the_shop_says_it_again() {
+fn a_result_unheard_because_the_line_was_down_is_told_when_the_shop_says_it_again() {
+    let mut play = Play::new();
+    play.begins(BODY);
+    play.line(false);
+    play.finished(Outcome::Approved);
+    for _ in 0..CALLS {
+        play.due_after_calls();
+    }
+    assert_eq!(play.events(), [TillEvent::Offline, TillEvent::Unheard { sale: SALE }]);
+    play.line(true);
+    assert_eq!((play.said(), play.events()), (vec![], vec![TillEvent::Online]));
+    play.finished(Outcome::Approved);
+    assert_eq!(play.takes(), answer('0'));
+    assert_eq!(play.events(), [TillEvent::Taken { sale: SALE }]);
+}
+
+/// A till keeps what it has not read: each call in vain would be taken for the answer to a call of its own.
+#[test]
+fn a_till_that_was_called_in_vain_is_not_called_again_until_it_asks() {
     let mut play = Play::new();
     play.begins(BODY);
     play.finished(Outcome::Approved);
     for _ in 0..CALLS {
         play.due_after_calls();
     }
-    assert_eq!(play.events(), [TillEvent::Unheard { sale: SALE }]);
+    assert_eq!((play.events(), play.concert.memory()), (vec![TillEvent::Unheard { sale: SALE }], &[][..]));
     play.said();
     play.line(false);
     play.line(true);
-    assert_eq!((play.said(), play.events()), (vec![], vec![TillEvent::Offline, TillEvent::Online]));
+    play.finished(Outcome::Approved);
+    assert!(play.said().is_empty());
+    assert_eq!(play.events(), [TillEvent::Offline, TillEvent::Online, TillEvent::Unheard { sale: SALE }]);
+    play.begins(BODY);
     play.finished(Outcome::Approved);
     assert_eq!(play.takes(), answer('0'));
-    assert_eq!(play.events(), [TillEvent::Taken { sale: SALE }]);
+    assert_eq!(play.concert.memory(), b"");
 }
 
 #[test]

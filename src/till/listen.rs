@@ -100,6 +100,7 @@ struct Ear {
     path: PathBuf,
     search: Search,
     begun: Instant,
+    piece_begun: Instant,
     heard_bytes: u64,
     found: Option<Finding>,
 }
@@ -142,6 +143,7 @@ impl Ear {
             path: args.port.clone(),
             search: Search::new(args.baud),
             begun: Instant::now(),
+            piece_begun: Instant::now(),
             heard_bytes: 0,
             found: None,
         }
@@ -199,7 +201,12 @@ impl Ear {
                     self.hear(&piece)?;
                     return Ok(Ended::Gone);
                 }
-                Ok(Some(bytes)) => piece.extend(bytes.into_iter().filter_map(|byte| marks.push(byte))),
+                Ok(Some(bytes)) => {
+                    if piece.is_empty() {
+                        self.piece_begun = Instant::now();
+                    }
+                    piece.extend(bytes.into_iter().filter_map(|byte| marks.push(byte)));
+                }
                 Err(_) => {
                     if let Some(baud) = self.hear(&std::mem::take(&mut piece))? {
                         return Ok(Ended::Try(baud));
@@ -226,7 +233,7 @@ impl Ear {
             Next::Try(_) => Bits::EightNone,
         };
         let sent = bits.sent(piece);
-        let time = self.begun.elapsed().as_secs_f64();
+        let time = self.piece_begun.duration_since(self.begun).as_secs_f64();
         for (at, row) in sent.chunks(ROW).enumerate() {
             let time = if at == 0 { format!("{time:8.3} s") } else { " ".repeat(10) };
             say(&format!("{time}  {}", hex_row(row)))?;
@@ -273,7 +280,6 @@ impl Ear {
         let Some(finding) = &self.found else {
             return say(if self.heard_bytes == 0 { NOTHING_HEARD } else { NOTHING_UNDERSTOOD });
         };
-        say(&format!("{finding}\n"))?;
         if finding.speech == Speech::Concert && !finding.sure {
             say(ONLY_ENQ)?;
         }

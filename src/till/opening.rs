@@ -58,7 +58,10 @@ impl fmt::Display for PortError {
             }
             // Looked up when it is said, not at each of many tries.
             PortError::InUse(path) => match holder(path) {
-                Some(program) => write!(f, "{} is in use by {program}: end that first", show(path)),
+                Some(Holder::Ourselves) => {
+                    write!(f, "{} is open in this program already: do two tills have it by two names?", show(path))
+                }
+                Some(Holder::Other(program)) => write!(f, "{} is in use by {program}: end that first", show(path)),
                 None => write!(
                     f,
                     "{} is in use by another program: end that first (fuser -v {}, as root, says which)",
@@ -203,20 +206,32 @@ fn show(path: &Path) -> std::path::Display<'_> {
     path.display()
 }
 
-/// Another program that has the port open, if we may see it: `name (process 12)`.
-fn holder(port: &Path) -> Option<String> {
+/// Who has a port open.
+enum Holder {
+    Ourselves,
+    /// `name (process 12)`.
+    Other(String),
+}
+
+/// Who has the port open, if we may see it.
+fn holder(port: &Path) -> Option<Holder> {
     let real = fs::canonicalize(port).ok()?;
     let own = std::process::id().to_string();
+    let mut ourselves = None;
     for process in fs::read_dir("/proc").ok()?.flatten() {
         let number = process.file_name().into_string().unwrap_or_default();
-        if number == own || !number.bytes().all(|b| b.is_ascii_digit()) {
+        if !number.bytes().all(|b| b.is_ascii_digit()) {
             continue;
         }
         let Ok(files) = fs::read_dir(process.path().join("fd")) else { continue };
         if files.flatten().any(|file| fs::read_link(file.path()).is_ok_and(|to| to == real)) {
+            if number == own {
+                ourselves = Some(Holder::Ourselves);
+                continue;
+            }
             let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
-            return Some(format!("{} (process {number})", name.trim_end()));
+            return Some(Holder::Other(format!("{} (process {number})", name.trim_end())));
         }
     }
-    None
+    ourselves
 }

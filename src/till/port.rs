@@ -105,12 +105,16 @@ impl LineSettings {
 /// Byte by byte: the library waits until *something* can be written and then blocks until *all* is, so only a single
 /// byte is sure not to block for ever.
 pub fn write_all(port: &mut TTYPort, bytes: &[u8]) -> io::Result<()> {
+    write_within(port, bytes, WHOLE_WRITE_WAIT)
+}
+
+fn write_within(port: &mut TTYPort, bytes: &[u8], whole: Duration) -> io::Result<()> {
     let begun = Instant::now();
     let mut left = bytes;
     while let Some((first, rest)) = left.split_first() {
         let written = match port.write(std::slice::from_ref(first)) {
             Ok(0) => Err(io::ErrorKind::WriteZero.into()),
-            Ok(_) if begun.elapsed() > WHOLE_WRITE_WAIT => Err(io::ErrorKind::TimedOut.into()),
+            Ok(_) if begun.elapsed() > whole => Err(io::ErrorKind::TimedOut.into()),
             Ok(_) => {
                 left = rest;
                 Ok(())
@@ -410,6 +414,26 @@ pub(super) fn recall(file: Option<&Path>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_till_that_takes_a_byte_now_and_then_does_not_hold_its_line_for_ever() {
+        let (mut master, mut slave) = TTYPort::pair().unwrap();
+        slave.set_timeout(WRITE_WAIT).unwrap();
+        let (over, ends) = std::sync::mpsc::channel::<()>();
+        let reading = thread::spawn(move || {
+            // Never so long that a single byte would time out.
+            while let Err(std::sync::mpsc::RecvTimeoutError::Timeout) = ends.recv_timeout(Duration::from_millis(20)) {
+                let _ = master.read(&mut [0; 64]);
+            }
+        });
+        let begun = Instant::now();
+        // More than a terminal's buffers hold.
+        let written = write_within(&mut slave, &[0x55; 1 << 20], Duration::from_millis(300));
+        assert_eq!(written.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        drop(over);
+        reading.join().unwrap();
+    }
 
     #[test]
     fn a_byte_takes_as_long_as_its_bits() {

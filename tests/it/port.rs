@@ -1,6 +1,8 @@
 //! Serial ports opened, locked, pulled and plugged again, over real ptys; the test plays the shop.
 
 use crate::pace::PacedLine;
+use serialport::{SerialPort, TTYPort};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,8 +13,12 @@ use tillgate::shop::event::{Ask, AskKind, Event, TillEvent, TillNumber};
 use tillgate::shop::id::{AttemptId, SaleId};
 use tillgate::shop::money::{Amount, Currency};
 use tillgate::shop::sale::Code;
+use tillgate::till::concert::ConcertOptions;
+use tillgate::till::concert_frames::{ACK, Answer, ENQ, EOT, LONG_BYTES, Request, Verdict, framed};
 use tillgate::till::player::{self, Ended, Player, PlayerSettings};
 use tillgate::till::port::open;
+use tillgate::till::zvt::ZvtOptions;
+use tillgate::till::zvt::link::{Found, Frames, frame};
 use tillgate::till::{LineSettings, Port, PortError, Protocol, ReceiptFacts, TillSettings, Tills, stable_name_in};
 use tokio::sync::mpsc::Receiver;
 
@@ -47,14 +53,18 @@ struct Shop {
 
 impl Shop {
     fn new(number: u16, port: &Path) -> Shop {
+        Shop::speaking(Protocol::Plain, number, port)
+    }
+
+    fn speaking(protocol: Protocol, number: u16, port: &Path) -> Shop {
         let number = TillNumber::new(number).unwrap();
         let (inbox, events) = Inbox::new();
         let settings = TillSettings {
             number,
             label: String::new(),
             port: Port::Serial(port.to_owned()),
-            protocol: Protocol::Plain,
-            line: LineSettings::default(),
+            protocol,
+            line: protocol.line(),
             currency: Currency::from_code("EUR").unwrap(),
             columns: 24,
             memory: None,
@@ -75,6 +85,14 @@ impl Shop {
 
     fn event(&mut self) -> TillEvent {
         self.event_within(PATIENCE).expect("no event in time")
+    }
+
+    /// The request that the till has made, taken on.
+    fn asked(&mut self) -> Ask {
+        let TillEvent::Asked(ask) = self.event() else { panic!("no request") };
+        let code = Code::parse("K7").unwrap();
+        self.tills.tell(self.number, TillAnswer::Accepted { sale: SALE, ticket: ask.ticket, code });
+        ask
     }
 
     fn finish(&self, ask: Ask) {
@@ -124,6 +142,132 @@ fn a_result_cut_by_a_pulled_cable_comes_again_whole() {
     });
 }
 
+/// A till made of bytes.
+struct Raw(TTYPort);
+
+impl Raw {
+    fn at(line: &PacedLine) -> Raw {
+        let mut port = open(&line.at_till, &LineSettings::default()).unwrap();
+        port.set_timeout(PATIENCE).unwrap();
+        Raw(port)
+    }
+
+    fn says(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).unwrap();
+    }
+
+    /// Reads as many bytes, which must be these.
+    fn hears(&mut self, bytes: &[u8]) {
+        assert_eq!(self.reads(bytes.len()), bytes);
+    }
+
+    fn reads(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        self.0.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+}
+
+/// Until the way to the till is broken; then the cable is pulled.
+fn pull(line: PacedLine, shop: &mut Shop) {
+    let begun = std::time::Instant::now();
+    while !line.to_till.broken() {
+        assert!(begun.elapsed() < PATIENCE, "the box has not said so much");
+        std::thread::yield_now();
+    }
+    drop(line);
+    assert_eq!(shop.event(), TillEvent::Offline);
+}
+
+#[test]
+fn a_concert_till_whose_cable_is_pulled_in_its_request_and_in_its_answer_loses_nothing() {
+    let folder = Folder::new();
+    let line = PacedLine::new(&folder.0);
+    let mut shop = Shop::speaking(Protocol::Concert(ConcertOptions { number: Some(1) }), 73, &line.at_box);
+    assert_eq!(shop.event(), TillEvent::Online);
+    let amount = Amount::parse("12.50", Currency::from_code("EUR").unwrap()).unwrap();
+    let request = Request::write(1, 1_250, true, AskKind::Pay, amount.currency(), false).unwrap();
+    let message = framed(request.body().as_bytes());
+    let mut till = Raw::at(&line);
+    till.says(&[ENQ]);
+    till.hears(&[ACK]);
+    till.says(&message[..20]);
+    while line.to_box.last(&message[..20]).is_none() {
+        std::thread::yield_now();
+    }
+    drop((line, till));
+    assert_eq!(shop.event(), TillEvent::Offline);
+    let line = PacedLine::new(&folder.0);
+    assert_eq!(shop.event(), TillEvent::Online);
+    let mut till = Raw::at(&line);
+    // What was begun may be refused; the till begins anew.
+    till.says(&[ENQ]);
+    while till.reads(1) != [ACK] {}
+    till.says(&message);
+    till.hears(&[ACK]);
+    till.says(&[EOT]);
+    let ask = shop.asked();
+    assert_eq!((ask.amount, ask.kind), (amount, AskKind::Pay));
+    line.to_till.break_after(b"\x02010000");
+    shop.finish(ask);
+    till.hears(&[ENQ]);
+    till.says(&[ACK]);
+    pull(line, &mut shop);
+    drop(till);
+    let line = PacedLine::new(&folder.0);
+    assert_eq!(shop.event(), TillEvent::Online);
+    let mut till = Raw::at(&line);
+    till.hears(&[ENQ]);
+    till.says(&[ACK]);
+    let answer = Answer::read(&till.reads(LONG_BYTES), &request).unwrap();
+    assert_eq!(answer.verdict, Verdict::Done);
+    till.says(&[ACK]);
+    till.hears(&[EOT]);
+    assert_eq!(shop.event(), TillEvent::Taken { sale: SALE });
+}
+
+#[test]
+fn a_zvt_till_whose_cable_is_pulled_in_its_request_and_in_its_result_loses_nothing() {
+    let folder = Folder::new();
+    let line = PacedLine::new(&folder.0);
+    let mut shop = Shop::speaking(Protocol::Zvt(ZvtOptions::default()), 74, &line.at_box);
+    assert_eq!(shop.event(), TillEvent::Online);
+    let pay = frame(&[0x06, 0x01, 0x07, 0x04, 0, 0, 0, 0, 0x10, 0]);
+    let yes = frame(&[0x80, 0, 0]);
+    let mut till = Raw::at(&line);
+    till.says(&pay[..9]);
+    while line.to_box.last(&pay[..9]).is_none() {
+        std::thread::yield_now();
+    }
+    drop((line, till));
+    assert_eq!(shop.event(), TillEvent::Offline);
+    let line = PacedLine::new(&folder.0);
+    assert_eq!(shop.event(), TillEvent::Online);
+    let mut till = Raw::at(&line);
+    till.says(&pay);
+    while till.reads(1) != [ACK] {}
+    till.hears(&yes);
+    till.says(&[ACK]);
+    let ask = shop.asked();
+    assert_eq!((ask.amount.minor(), ask.kind), (1_000, AskKind::Pay));
+    line.to_till.break_after(&[0x10, 0x02, 0x04, 0x0f]);
+    shop.finish(ask);
+    pull(line, &mut shop);
+    drop(till);
+    let line = PacedLine::new(&folder.0);
+    assert_eq!(shop.event(), TillEvent::Online);
+    let mut till = Raw::at(&line);
+    let mut frames = Frames::default();
+    let result = loop {
+        if let Some(Found::Frame(apdu)) = frames.push(till.reads(1)[0]) {
+            break apdu;
+        }
+    };
+    assert_eq!(result[..2], [0x04, 0x0f]);
+    till.says(&[&[ACK], yes.as_slice()].concat());
+    assert_eq!(shop.event(), TillEvent::Taken { sale: SALE });
+}
+
 #[test]
 fn a_line_that_hung_up_makes_no_work_until_it_is_back() {
     let folder = Folder::new();
@@ -144,7 +288,8 @@ fn a_line_that_hung_up_makes_no_work_until_it_is_back() {
     let before = work("till-72");
     assert_eq!(shop.event_within(Duration::from_secs(1)), None);
     let after = work("till-72");
-    assert_eq!((after.threads, after.switches - before.switches), (2, 0), "a silent line wakes nobody");
+    // Each thread may have been on its way to sleep.
+    assert!(after.threads == 2 && after.switches - before.switches <= 2, "a silent line wakes nobody");
 }
 
 struct Work {
@@ -200,7 +345,7 @@ fn a_port_that_cannot_be_opened_says_what_to_do() {
     }
     let _held = open(&line.at_box, &plain).unwrap();
     let used = why(&line.at_box, &plain);
-    assert!(matches!(used, PortError::InUse(_)) && said(&used).contains("end that first"), "{used}");
+    assert!(matches!(used, PortError::InUse(_)) && said(&used).contains("two tills"), "{used}");
 }
 
 /// The library would lift it: a program that tried and failed would open the port to all others.

@@ -55,6 +55,14 @@ pub struct Said {
     pub proof: Proof,
     /// What it says, for people.
     pub text: String,
+    /// The number that the till gives itself, where the protocol has one.
+    pub till: Option<u8>,
+}
+
+impl Said {
+    fn new(proof: Proof, text: impl Into<String>) -> Said {
+        Said { proof, text: text.into(), till: None }
+    }
 }
 
 /// Longest frame that is looked for, doubled bytes included.
@@ -83,8 +91,8 @@ pub fn said(bytes: &[u8]) -> Vec<Said> {
 fn end_junk(all: &mut Vec<Said>, junk: &mut usize) {
     match std::mem::take(junk) {
         0 => {}
-        1 => all.push(Said { proof: Proof::None, text: "a byte that says nothing".to_owned() }),
-        n => all.push(Said { proof: Proof::None, text: format!("{n} bytes that say nothing") }),
+        1 => all.push(Said::new(Proof::None, "a byte that says nothing")),
+        n => all.push(Said::new(Proof::None, format!("{n} bytes that say nothing"))),
     }
 }
 
@@ -94,7 +102,7 @@ fn frame_at(bytes: &[u8]) -> Option<(Said, usize)> {
 }
 
 fn single(byte: u8) -> Option<Said> {
-    let said = |proof, text: &str| Some(Said { proof, text: text.to_owned() });
+    let said = |proof, text: &str| Some(Said::new(proof, text));
     match byte {
         0x05 => said(Proof::Shape(Speech::Concert), "ENQ: the till asks whether a terminal is there"),
         0x04 => said(Proof::None, "EOT: the till has ended what it said"),
@@ -111,7 +119,7 @@ fn plain_at(bytes: &[u8]) -> Option<(Said, usize)> {
     let mut decoder = frame::Decoder::default();
     for (at, byte) in bytes.iter().enumerate().take(frame::FRAME_BYTES_MAX) {
         if let Some(body) = decoder.push(*byte) {
-            let said = Said { proof: Proof::Checked(Speech::Plain), text: format!("plain {body}") };
+            let said = Said::new(Proof::Checked(Speech::Plain), format!("plain {body}"));
             return Some((said, at.saturating_add(1)));
         }
         if decoder.bad_frames > 0 {
@@ -125,14 +133,13 @@ fn concert_at(bytes: &[u8]) -> Option<(Said, usize)> {
     let length = REQUEST_CHARS.saturating_add(3);
     let message = bytes.get(..length)?;
     if let Some(request) = unframed(message).and_then(Request::read) {
-        return Some((Said { proof: Proof::Checked(Speech::Concert), text: concert(&request) }, length));
+        let said = Said::new(Proof::Checked(Speech::Concert), concert(&request));
+        return Some((Said { till: request.number().parse().ok(), ..said }, length));
     }
     let [STX, body @ .., ETX, _] = message else { return None };
     let text = body.iter().all(|b| matches!(b, b' '..=b'~'));
-    let said = Said {
-        proof: Proof::Shape(Speech::Concert),
-        text: "Concert: a request that cannot be read, or whose check (LRC) is wrong: noise on the line?".to_owned(),
-    };
+    let why = "Concert: a request that cannot be read, or whose check (LRC) is wrong: noise on the line?";
+    let said = Said::new(Proof::Shape(Speech::Concert), why);
     text.then_some((said, length))
 }
 
@@ -162,10 +169,10 @@ fn zvt_at(bytes: &[u8]) -> Option<(Said, usize)> {
             None if frames.bad_frames == 0 => continue,
             // What was begun is no frame, or another one begins within it.
             None | Some(Found::Ack | Found::Nak) => return None,
-            Some(Found::Frame(apdu)) => Said { proof: Proof::Checked(Speech::Zvt), text: zvt(&apdu) },
+            Some(Found::Frame(apdu)) => Said::new(Proof::Checked(Speech::Zvt), zvt(&apdu)),
             Some(Found::Bad) => {
-                let text = "ZVT: a frame whose check (CRC) is wrong: noise on the line?".to_owned();
-                Said { proof: Proof::Shape(Speech::Zvt), text }
+                let why = "ZVT: a frame whose check (CRC) is wrong: noise on the line?";
+                Said::new(Proof::Shape(Speech::Zvt), why)
             }
         };
         return Some((said, at.saturating_add(1)));

@@ -16,6 +16,8 @@ pub struct Finding {
     pub baud: u32,
     /// Its data bits and parity.
     pub bits: Bits,
+    /// The number that the till gives itself, where the protocol has one.
+    pub till: Option<u8>,
     /// Others that would sound the same so far.
     pub or_bits: Vec<Bits>,
 }
@@ -69,8 +71,8 @@ impl Search {
 pub fn find(piece: &[Heard], baud: u32) -> Option<Finding> {
     let mut found: Vec<Finding> = Vec::new();
     for bits in Bits::ALL.into_iter().filter(|bits| bits.fit(piece)) {
-        if let Some((speech, sure)) = recognise(&bits.sent(piece)) {
-            found.push(Finding { speech, sure, baud, bits, or_bits: Vec::new() });
+        if let Some((speech, sure, till)) = recognise(&bits.sent(piece)) {
+            found.push(Finding { speech, sure, baud, bits, till, or_bits: Vec::new() });
         }
     }
     let best = found.iter().position(|f| f.sure).unwrap_or(0);
@@ -84,14 +86,14 @@ pub fn find(piece: &[Heard], baud: u32) -> Option<Finding> {
 }
 
 /// A frame whose check is right proves its protocol whatever is around it; a shape only if nothing else is there.
-fn recognise(sent: &[u8]) -> Option<(Speech, bool)> {
+fn recognise(sent: &[u8]) -> Option<(Speech, bool, Option<u8>)> {
     let pieces = said(sent);
     let checked = pieces.iter().find_map(|said| match said.proof {
-        Proof::Checked(speech) => Some(speech),
+        Proof::Checked(speech) => Some((speech, true, said.till)),
         Proof::Shape(_) | Proof::None => None,
     });
-    if let Some(speech) = checked {
-        return Some((speech, true));
+    if checked.is_some() {
+        return checked;
     }
     let mut shape = None;
     for piece in &pieces {
@@ -100,7 +102,7 @@ fn recognise(sent: &[u8]) -> Option<(Speech, bool)> {
             Proof::Shape(_) | Proof::None | Proof::Checked(_) => return None,
         }
     }
-    shape.map(|speech| (speech, false))
+    shape.map(|speech| (speech, false, None))
 }
 
 impl Finding {
@@ -122,9 +124,10 @@ impl Finding {
         if settings.two_stop_bits {
             line.push("stop_bits = 2".to_owned());
         }
+        let number = self.till.filter(|number| *number > 0).unwrap_or(1);
         let mut text = format!(
-            "[[till]]\nnumber = 1                      # customers type this: put it on a card at the till\nport = \
-             \"{port}\"\nprotocol = \"{}\"\n",
+            "[[till]]\n{:32}# customers type this: put it on a card at the till\nport = \"{port}\"\nprotocol = \"{}\"\n",
+            format!("number = {number}"),
             self.speech.word()
         );
         if !line.is_empty() {
@@ -222,11 +225,34 @@ mod tests {
 
     #[test]
     fn the_section_says_what_is_not_usual() {
-        let finding = |speech, baud, bits| Finding { speech, sure: true, baud, bits, or_bits: Vec::new() };
+        let finding = |speech, baud, bits| Finding { speech, sure: true, baud, bits, till: None, or_bits: Vec::new() };
         let usual = finding(Speech::Zvt, 9_600, Bits::EightNone);
         assert!(usual.section("/dev/x").ends_with("port = \"/dev/x\"\nprotocol = \"zvt\"\n"));
         let odd = finding(Speech::Concert, 19_200, Bits::SevenEven);
         let expected = "\n[till.line]\nbaud = 19200\ndata_bits = 7\nparity = \"even\"\n";
         assert!(odd.section("/dev/x").ends_with(expected), "{}", odd.section("/dev/x"));
+        let numbered = Finding { till: Some(7), ..odd };
+        assert!(numbered.section("/dev/x").starts_with("[[till]]\nnumber = 7 "), "{}", numbered.section("/dev/x"));
+    }
+
+    #[test]
+    fn random_bytes_prove_nothing_and_break_nothing() {
+        let mut random: u32 = 7;
+        let mut next = move || {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (random >> 16) as u8
+        };
+        // The bytes of which frames are made, often.
+        let special = [0x02, 0x03, 0x05, 0x06, 0x10, 0x10, b'0', b'|', 0x80];
+        for _ in 0..20_000 {
+            let length = usize::from(next());
+            let piece: Vec<_> = (0..length)
+                .map(|_| {
+                    let byte = if next() % 2 == 0 { special[usize::from(next()) % special.len()] } else { next() };
+                    Heard { byte, bad: next() == 0 }
+                })
+                .collect();
+            assert!(find(&piece, 9_600).is_none_or(|finding| !finding.sure), "{piece:x?}");
+        }
     }
 }
