@@ -100,12 +100,33 @@ enum What {
     Refund {
         /// Such as 12.50
         amount: String,
-        /// Of the sale with this ticket
+        /// Of the sale with this ticket; without it the customer's phone chooses
         #[arg(long)]
         of: Option<u32>,
         /// The epoch of that ticket
         #[arg(long, default_value_t = 1)]
         epoch: u32,
+        /// How many seconds to wait for customer and platform
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=600))]
+        patience: u64,
+    },
+    /// Ask to give back all that is left of a sale
+    Reverse {
+        /// Of the sale with this ticket; without it the customer's phone chooses
+        #[arg(long)]
+        of: Option<u32>,
+        /// The epoch of that ticket
+        #[arg(long, default_value_t = 1)]
+        epoch: u32,
+        /// How many seconds to wait for customer and platform
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=600))]
+        patience: u64,
+    },
+    /// Ask for the sums of the day
+    Day {
+        /// Close the day with them
+        #[arg(long)]
+        close: bool,
     },
     /// Abort the sale under way
     Abort,
@@ -171,7 +192,12 @@ fn play_concert(args: &TillArgs) -> Result<u8, Failed> {
         What::Pay { amount, patience, .. } => (AskKind::Pay, amount, *patience),
         What::Refund { amount, .. } => (AskKind::Refund, amount, 120),
         What::Cancel { amount } => (AskKind::Reverse, amount, 120),
-        What::Abort | What::Last { .. } | What::Status | What::Totals { .. } => {
+        What::Reverse { .. }
+        | What::Day { .. }
+        | What::Abort
+        | What::Last { .. }
+        | What::Status
+        | What::Totals { .. } => {
             return Err(usage("a Concert till can pay, refund and cancel, nothing else"));
         }
     };
@@ -202,8 +228,13 @@ fn play_plain(args: TillArgs) -> Result<u8, Failed> {
     // Amounts are read before the port is opened: a slip of the pen does not touch the line.
     let sum = match &args.what {
         What::Pay { amount: text, .. } | What::Refund { amount: text, .. } => amount(text)?,
-        What::Cancel { .. } => return Err(Failed::Usage("the plain protocol cannot cancel: use refund".to_owned())),
-        What::Abort | What::Last { .. } | What::Status | What::Totals { .. } => amount("0")?,
+        What::Cancel { .. } => return Err(Failed::Usage("cancel is for Concert: use reverse".to_owned())),
+        What::Reverse { .. }
+        | What::Day { .. }
+        | What::Abort
+        | What::Last { .. }
+        | What::Status
+        | What::Totals { .. } => amount("0")?,
     };
     let settings = PlayerSettings { line: line_of(&args), memory: args.state.clone(), ..PlayerSettings::default() };
     let mut player = Player::open(&args.port, settings)?;
@@ -213,7 +244,26 @@ fn play_plain(args: TillArgs) -> Result<u8, Failed> {
             abort_on_ctrl_c(&player);
             ended(&player.pay(sum, ticket(epoch, number), patience, show)?)
         }
-        What::Refund { of, epoch, .. } => ended(&player.refund(sum, ticket(epoch, of), show)?),
+        What::Refund { of, epoch, patience, .. } => {
+            abort_on_ctrl_c(&player);
+            ended(&player.refund(sum, ticket(epoch, of), patience, show)?)
+        }
+        What::Reverse { of, epoch, patience } => {
+            abort_on_ctrl_c(&player);
+            ended(&player.reverse(sum, ticket(epoch, of), patience, show)?)
+        }
+        What::Day { close } => {
+            let sums = player.day(show)?;
+            let money = |minor| format!("{} {}", sums.currency.decimal(minor), sums.currency);
+            println!("approved   {:>6}  {}", sums.approved, money(sums.approved_minor));
+            println!("given back {:>6}  {}", sums.given_back, money(sums.given_back_minor));
+            println!("not paid   {:>6}", sums.unpaid);
+            if close {
+                player.close_day(&sums, show)?;
+                println!("day closed");
+            }
+            EXIT_DONE
+        }
         What::Cancel { .. } | What::Abort => {
             player.abort(None, show)?;
             EXIT_DONE
@@ -303,7 +353,7 @@ fn ended(ended: &Ended) -> u8 {
 
 fn code_of(result: &TillResult) -> u8 {
     match result.outcome {
-        Outcome::Approved => EXIT_DONE,
+        Outcome::Approved | Outcome::Refunded => EXIT_DONE,
         Outcome::Returned | Outcome::Declined | Outcome::Cancelled | Outcome::Lapsed => EXIT_NOT_PAID,
     }
 }

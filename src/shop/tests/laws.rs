@@ -32,6 +32,8 @@ pub(super) struct Laws {
     pub(super) told: BTreeMap<SaleId, Outcome>,
     /// Sales written in this step.
     written: BTreeSet<SaleId>,
+    /// Attempts begun in this step.
+    begun: BTreeSet<(SaleId, AttemptId)>,
     opening: bool,
 }
 
@@ -179,14 +181,7 @@ impl Laws {
     }
 
     fn attempt_begun(&mut self, sale: &Sale, shown: &BTreeMap<SessionId, Screen>, attempt: &Attempt, now: Now) {
-        for earlier in &sale.attempts {
-            let law = if kind(&earlier.state) == 0 { 6 } else { 7 };
-            let goes_back = sum(sale.refunds.iter().filter(|r| r.attempt == earlier.id)) == earlier.paid_minor;
-            // Money that the platform will not give back is a person's, who was called: it binds no later phone.
-            let refused = sale.refunds.iter().any(|r| r.attempt == earlier.id && r.needs_person.is_some());
-            let closed = self.closed.contains(&earlier.id) && (goes_back || refused);
-            self.law(law, closed, || format!("a fresh id while the attempt before is {:?}", earlier.state));
-        }
+        self.begun.insert((sale.id, attempt.id));
         if let Some(law) = self.mute {
             self.law(law, false, || "no answer, and a new attempt".into());
         }
@@ -422,8 +417,24 @@ impl Laws {
         (self.event, self.mute) = (None, None);
     }
 
+    /// Law 7, when all records of the step are written: what an earlier attempt took goes back with this very step.
+    fn begun_after_all_was_over(&mut self, disk: &Disk) {
+        for (id, begun) in std::mem::take(&mut self.begun) {
+            let sale = disk.find(id).expect("it was just written");
+            for earlier in sale.attempts.iter().take_while(|a| a.id != begun) {
+                let law = if kind(&earlier.state) == 0 { 6 } else { 7 };
+                let goes_back = sum(sale.refunds.iter().filter(|r| r.attempt == earlier.id)) == earlier.paid_minor;
+                // Money that the platform will not give back is a person's, who was called: it binds no later phone.
+                let refused = sale.refunds.iter().any(|r| r.attempt == earlier.id && r.needs_person.is_some());
+                let closed = self.closed.contains(&earlier.id) && (goes_back || refused);
+                self.law(law, closed, || format!("a fresh id while the attempt before is {:?}", earlier.state));
+            }
+        }
+    }
+
     /// All effects of the step are out.
     pub(super) fn step_over(&mut self, disk: &Disk, shown: &BTreeMap<SessionId, Screen>, effects: &[Effect]) {
+        self.begun_after_all_was_over(disk);
         for id in std::mem::take(&mut self.written) {
             let sale = disk.find(id).expect("it was just written");
             let asked = |refund: &Refund| {
