@@ -270,7 +270,7 @@ fn play_plain(args: TillArgs) -> Result<u8, Failed> {
     // Amounts are read before the port is opened: a slip of the pen does not touch the line.
     let sum = match &args.what {
         What::Pay { amount: text, .. } | What::Refund { amount: text, .. } => amount(text)?,
-        What::Cancel { .. } => return Err(Failed::Usage("the plain protocol cannot cancel: use refund".to_owned())),
+        What::Cancel { .. } => return Err(Failed::Usage("cancel is for Concert: use reverse".to_owned())),
         What::Register | What::Reverse { receipt: Some(_), .. } => {
             return Err(Failed::Usage(
                 "the plain protocol has tickets: use --of; registering is one of zvt".to_owned(),
