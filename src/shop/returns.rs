@@ -374,7 +374,8 @@ impl LiveReturn {
         let progress = match self.given.state {
             ReturnState::Choosing { .. } => Some(Progress::Offered),
             ReturnState::Sending { .. } if checking => Some(Progress::Checking),
-            ReturnState::Sending { .. } => Some(Progress::Confirmed),
+            // Nobody had to confirm what the till itself has named.
+            ReturnState::Sending { .. } => self.given.named.is_none().then_some(Progress::Confirmed),
             ReturnState::Returned { .. }
             | ReturnState::Declined { .. }
             | ReturnState::Cancelled { .. }

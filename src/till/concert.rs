@@ -83,9 +83,10 @@ enum Place {
         begun: Option<Begun>,
         tries: u32,
     },
-    /// The message is good; the till closes.
+    /// The message is good; the till closes. `again`: it is the request of the sale under way once more.
     Closing {
         request: Request,
+        again: bool,
         until: Mono,
     },
     /// We have called.
@@ -178,9 +179,9 @@ impl Concert {
                 let until = now.plus_ms(REQUEST_WAIT_MS);
                 self.place = Place::Message { until, begun: Some(Begun::at(now)), tries: 0 };
             }
-            (Place::Closing { request, .. }, EOT) => {
-                let request = *request;
-                self.begin(now, request, true, out);
+            (Place::Closing { request, again, .. }, EOT) => {
+                let (request, again) = (*request, *again);
+                self.begin(now, request, again, true, out);
             }
             (Place::Called { .. }, ACK) => self.answer(now, 0, out),
             (Place::Answered { stale, .. }, ACK) if !self.answered_now => {
@@ -219,10 +220,16 @@ impl Concert {
         let Place::Message { begun, tries, .. } = &mut self.place else { return };
         let (bytes, tries) = (begun.take().map_or(Vec::new(), |begun| begun.bytes), tries.saturating_add(1));
         let request = unframed(&[&[STX], bytes.as_slice()].concat()).and_then(Request::read);
-        let Some(request) = request.filter(|request| self.open_request().is_none_or(|open| open == *request)) else {
+        let open = self.open_request();
+        let Some(request) = request.filter(|request| open.is_none_or(|open| open == *request)) else {
             return self.message_lost(now, tries, &bytes, out);
         };
-        self.place = Place::Closing { request, until: now.plus_ms(EOT_WAIT_MS) };
+        if open.is_none() {
+            // From our word on the till waits for this one's answer, however the exchange ends.
+            self.give_up(out);
+            self.forget();
+        }
+        self.place = Place::Closing { request, again: open.is_some(), until: now.plus_ms(EOT_WAIT_MS) };
         self.write(&[ACK], out);
     }
 
@@ -247,23 +254,20 @@ impl Concert {
     }
 
     /// The request counts: the till has closed, or has been silent for so long that it waits for the answer.
-    fn begin(&mut self, now: Mono, request: Request, closed: bool, out: &mut Out) {
+    fn begin(&mut self, now: Mono, request: Request, again: bool, closed: bool, out: &mut Out) {
         let until = now.plus_ms(TILL_WAIT_MS);
-        // The same again while the sale is under way: the till had not heard that it was taken.
-        if let Some(asked) = self.asked.as_mut().filter(|asked| asked.wait != Wait::Over) {
+        // The till had not heard that its request was taken. The sale may have ended meanwhile.
+        if let Some(asked) = self.asked.as_mut().filter(|_| again) {
             asked.closed |= closed;
             asked.wait = match asked.wait {
                 Wait::Shop { say_by, .. } => Wait::Shop { until, say_by },
-                Wait::Result { .. } | Wait::Over => Wait::Result { until },
+                Wait::Result { .. } => Wait::Result { until },
+                Wait::Over => Wait::Over,
             };
             self.counts.repeats_heard = self.counts.repeats_heard.saturating_add(1);
             return self.rest(now, out);
         }
-        if let Some(Telling { sale: Some(sale), .. }) = self.telling.take() {
-            out.events.push(TillEvent::Unheard { sale });
-        }
         self.place = Place::Idle;
-        self.memory.clear();
         let refused = self.ask(&request).map_err(|why| out.warnings.push(why));
         let wait = match &refused {
             Ok(_) => Wait::Shop { until, say_by: request.at_once().then(|| now.plus_ms(AT_ONCE_MS)) },
@@ -442,9 +446,9 @@ impl Concert {
                 }
                 None => self.rest(now, out),
             },
-            Place::Closing { request, .. } => {
-                let request = *request;
-                self.begin(now, request, false, out);
+            Place::Closing { request, again, .. } => {
+                let (request, again) = (*request, *again);
+                self.begin(now, request, again, false, out);
             }
             Place::Resting { .. } | Place::Called { .. } | Place::Answered { .. } => self.call(now, out),
         }
@@ -563,7 +567,10 @@ impl Driver for Concert {
         if let Some(telling) = self.telling.as_mut().filter(|_| up) {
             (telling.calls, telling.next) = (0, now);
         }
-        self.rest(now, out);
+        // A request that we have acknowledged counts.
+        if !matches!(self.place, Place::Closing { .. }) {
+            self.rest(now, out);
+        }
     }
 
     fn counts(&self) -> Counts {
@@ -595,6 +602,9 @@ fn recalled(memory: &[u8]) -> Option<Asked> {
     Some(Asked { request: Request::read(body)?, sale: Some(sale.parse().ok()?), wait: Wait::Over, closed: true })
 }
 
+#[cfg(test)]
+#[path = "concert_noise_tests.rs"]
+mod noise_tests;
 #[cfg(test)]
 #[path = "concert_tests.rs"]
 mod tests;

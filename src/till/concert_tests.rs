@@ -728,6 +728,46 @@ fn a_till_that_was_called_in_vain_is_not_called_again_until_it_asks() {
     assert_eq!(play.concert.memory(), b"");
 }
 
+/// Seen on a line that lost bytes: the cable was pulled before the till had closed its new request, and it took the old
+/// result for the new one's.
+#[test]
+fn a_request_acknowledged_and_not_closed_makes_the_last_result_unheard_too() {
+    let mut play = Play::new();
+    play.begins(BODY);
+    play.finished(Outcome::Approved);
+    assert_eq!(play.said(), [ENQ]);
+    play.hears(&[ENQ]);
+    play.hears(&framed(BODY.as_bytes()));
+    assert_eq!((play.said(), play.events()), (vec![ACK, ACK], vec![TillEvent::Unheard { sale: SALE }]));
+    assert_eq!(play.concert.memory(), b"");
+    play.line(false);
+    play.line(true);
+    play.finished(Outcome::Approved);
+    let events = [TillEvent::Offline, TillEvent::Online, TillEvent::Unheard { sale: SALE }];
+    assert_eq!((play.said(), play.events()), (vec![], events.to_vec()));
+    // The request counts: the till has our word.
+    play.due_after(EOT_WAIT_MS);
+    assert_eq!(play.events(), [ask(AskKind::Pay, true)]);
+}
+
+#[test]
+fn a_sale_that_ends_while_the_till_asks_the_same_again_is_told() {
+    let mut play = Play::new();
+    play.hears(&[ENQ]);
+    play.hears(&framed(BODY.as_bytes()));
+    assert_eq!(play.said(), [ACK; 2]);
+    play.due_after(EOT_WAIT_MS);
+    assert_eq!(play.events(), [ask(AskKind::Pay, true)]);
+    play.accepted(SALE);
+    play.hears(&[ENQ]);
+    play.hears(&framed(BODY.as_bytes()));
+    play.finished(Outcome::Approved);
+    assert_eq!(play.said(), [ACK; 2]);
+    play.hears(&[EOT]);
+    assert_eq!(play.takes(), answer('0'));
+    assert_eq!(play.events(), [TillEvent::Taken { sale: SALE }]);
+}
+
 #[test]
 fn a_sale_survives_a_pulled_cable_and_is_told_when_the_line_is_back() {
     let mut play = Play::new();

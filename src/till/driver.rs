@@ -88,7 +88,7 @@ pub trait Driver: Send {
     fn counts(&self) -> Counts;
 
     /// What the next driver of this till should know if the program is started again: how to say what is still to be
-    /// said, never what. At most [`MEMORY_BYTES_MAX`]. The port keeps it before it reports the events.
+    /// said, never what. At most [`MEMORY_BYTES_MAX`]. The port keeps it before it writes the bytes.
     fn memory(&self) -> &[u8] {
         &[]
     }

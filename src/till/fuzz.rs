@@ -252,14 +252,14 @@ impl Fuzzed for Plain {
         let ticket = fields_of(ask.ticket);
         let (word, rest) = match ask.kind {
             AskKind::Pay => ("PAY", format!("{ticket}|{minor}|{currency}|{secs}")),
-            AskKind::Refund => {
+            AskKind::Refund | AskKind::Reverse => {
                 let of = ask.of.map(|of| match of {
                     Of::Ticket(ticket) => ticket,
                     Of::Receipt(_) => panic!("the plain protocol knows no receipt numbers"),
                 });
-                ("REFUND", format!("{ticket}|{minor}|{currency}|{secs}|{}", fields_of(of)))
+                let word = if ask.kind == AskKind::Refund { "REFUND" } else { "REVERSE" };
+                (word, format!("{ticket}|{minor}|{currency}|{secs}|{}", fields_of(of)))
             }
-            AskKind::Reverse => panic!("the plain protocol cannot reverse"),
         };
         let fields: Vec<&str> = rest.split('|').collect();
         let again = Request::parse(word, &fields).ok().and_then(Request::event);
@@ -296,6 +296,7 @@ fn body_of(frame: &BoxFrame) -> String {
             let outcome = match r.outcome {
                 Ended::Approved => "APPROVED",
                 Ended::Returned => "RETURNED",
+                Ended::Refunded => "REFUNDED",
                 Ended::Declined => "DECLINED",
                 Ended::Cancelled => "CANCELLED",
                 Ended::Lapsed => "LAPSED",
@@ -321,6 +322,10 @@ fn body_of(frame: &BoxFrame) -> String {
             let epoch = s.epoch.map(|e| e.to_string()).unwrap_or_default();
             let (sum, back) = (s.approved_minor, s.given_back_minor);
             format!("SUMS|0|{epoch}|{}|{sum}|{back}|{}|{}", s.approved, s.unpaid, s.currency)
+        }
+        BoxFrame::DaySums(s) => {
+            let (mark, sum, back) = (s.mark, s.approved_minor, s.given_back_minor);
+            format!("DAYSUMS|0|{mark}|{}|{sum}|{}|{back}|{}|{}", s.approved, s.given_back, s.unpaid, s.currency)
         }
     }
 }
@@ -445,7 +450,13 @@ fn finish(u: &mut Unstructured<'_>) -> Result<Finish> {
         ticket,
         code: Code::from_bits(u128::from(how)),
         amount,
-        kind: if matches!(outcome, Outcome::Returned { .. }) { AskKind::Refund } else { AskKind::Pay },
+        kind: match (outcome, how & 3) {
+            (Outcome::Returned { .. }, 0..2) => AskKind::Refund,
+            (Outcome::Returned { .. }, _) => AskKind::Reverse,
+            (Outcome::Approved, _) | (_, 0..2) => AskKind::Pay,
+            (_, 2) => AskKind::Refund,
+            (_, _) => AskKind::Reverse,
+        },
         receipt: ReceiptNumber::new(u16::from(how)),
         outcome,
         attempt: paid.then_some(AttemptId(u128::from(how) << 120)),

@@ -2,7 +2,7 @@
 
 use super::concert_frames;
 use super::concert_player::{self, ConcertArgs};
-use super::player::{Ended, Last, Outcome, PlayError, Player, PlayerSettings, Shown, TillResult};
+use super::player::{Ended, Last, Outcome, PlayError, Player, PlayerSettings, Show, Shown, TillResult};
 use super::port::{Flow, LineSettings, Parity, open};
 use super::zvt::installer::{Wish, ZvtArgs, ZvtTill};
 use super::zvt::player_wire::Place;
@@ -105,24 +105,42 @@ enum What {
     Refund {
         /// Such as 12.50
         amount: String,
-        /// Of the sale with this ticket
+        /// Of the sale with this ticket; without it the customer's phone chooses
         #[arg(long)]
         of: Option<u32>,
         /// The epoch of that ticket
         #[arg(long, default_value_t = 1)]
         epoch: u32,
+        /// How many seconds to wait for customer and platform
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=600))]
+        patience: u64,
     },
+    /// Ask to give back all that is left of a sale
+    Reverse {
+        /// ZVT: of the payment with this receipt number, such as 42
+        receipt: Option<u16>,
+        /// Of the sale with this ticket; without it the customer's phone chooses
+        #[arg(long)]
+        of: Option<u32>,
+        /// The epoch of that ticket
+        #[arg(long, default_value_t = 1)]
+        epoch: u32,
+        /// How many seconds to wait for customer and platform
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=600))]
+        patience: u64,
+    },
+    /// Ask for the sums of the day
+    Day {
+        /// Close the day with them
+        #[arg(long)]
+        close: bool,
+    },
+    /// The same as `day --close`
+    EndOfDay,
     /// Abort the sale under way
     Abort,
     /// ZVT: say what the till can do, as it does when it is switched on
     Register,
-    /// ZVT: take back the payment with this receipt number
-    Reverse {
-        /// Such as 42
-        receipt: u16,
-    },
-    /// ZVT: ask for the sums and close the day
-    EndOfDay,
     /// Ask for the last result, or that of a ticket
     #[command(visible_alias = "repeat")]
     Last {
@@ -193,6 +211,7 @@ fn play_concert(args: &TillArgs) -> Result<u8, Failed> {
         | What::Totals { .. }
         | What::Register
         | What::Reverse { .. }
+        | What::Day { .. }
         | What::EndOfDay => {
             return Err(usage("a Concert till can pay, refund and cancel, nothing else"));
         }
@@ -220,11 +239,12 @@ fn play_zvt(args: TillArgs) -> Result<u8, Failed> {
         What::Register => Wish::Register,
         What::Pay { amount: text, ticket: None, .. } => Wish::Pay(amount(text)?),
         What::Refund { amount: text, of: None, .. } => Wish::Refund(amount(text)?),
-        What::Reverse { receipt } => Wish::Reverse(*receipt),
+        What::Reverse { receipt: Some(receipt), .. } => Wish::Reverse(*receipt),
+        What::Reverse { receipt: None, .. } => return Err(usage("zvt needs the receipt number: reverse 42")),
         What::Last { ticket: None, .. } => Wish::Repeat,
         What::Status => Wish::Status,
-        What::Totals { epoch: None } => Wish::Totals,
-        What::EndOfDay => Wish::EndOfDay,
+        What::Totals { epoch: None } | What::Day { close: false } => Wish::Totals,
+        What::EndOfDay | What::Day { close: true } => Wish::EndOfDay,
         What::Pay { .. } | What::Refund { .. } | What::Last { .. } | What::Totals { .. } => {
             return Err(usage("zvt has neither tickets nor epochs: leave them out"));
         }
@@ -250,23 +270,34 @@ fn play_plain(args: TillArgs) -> Result<u8, Failed> {
     // Amounts are read before the port is opened: a slip of the pen does not touch the line.
     let sum = match &args.what {
         What::Pay { amount: text, .. } | What::Refund { amount: text, .. } => amount(text)?,
-        What::Cancel { .. } => return Err(Failed::Usage("the plain protocol cannot cancel: use refund".to_owned())),
-        What::Abort | What::Last { .. } | What::Status | What::Totals { .. } => amount("0")?,
-        What::Register | What::Reverse { .. } | What::EndOfDay => {
-            return Err(Failed::Usage("the plain protocol has no such request: it is one of zvt".to_owned()));
+        What::Cancel { .. } => return Err(Failed::Usage("cancel is for Concert: use reverse".to_owned())),
+        What::Register | What::Reverse { receipt: Some(_), .. } => {
+            return Err(Failed::Usage(
+                "the plain protocol has tickets: use --of; registering is one of zvt".to_owned(),
+            ));
         }
+        What::Reverse { .. } | What::Day { .. } | What::EndOfDay | What::Abort => amount("0")?,
+        What::Last { .. } | What::Status | What::Totals { .. } => amount("0")?,
     };
     let settings = PlayerSettings { line: line_of(&args), memory: args.state.clone(), ..PlayerSettings::default() };
     let mut player = Player::open(&args.port, settings)?;
     let show = &mut print;
     Ok(match args.what {
         What::Pay { ticket: number, epoch, patience, .. } => {
-            let key = player.abort_key();
-            abort_on_ctrl_c(move || key.press());
+            abort_on_ctrl_c(press(&player));
             ended(&player.pay(sum, ticket(epoch, number), patience, show)?)
         }
-        What::Refund { of, epoch, .. } => ended(&player.refund(sum, ticket(epoch, of), show)?),
-        What::Cancel { .. } | What::Register | What::Reverse { .. } | What::EndOfDay | What::Abort => {
+        What::Refund { of, epoch, patience, .. } => {
+            abort_on_ctrl_c(press(&player));
+            ended(&player.refund(sum, ticket(epoch, of), patience, show)?)
+        }
+        What::Reverse { of, epoch, patience, .. } => {
+            abort_on_ctrl_c(press(&player));
+            ended(&player.reverse(sum, ticket(epoch, of), patience, show)?)
+        }
+        What::Day { close } => play_day(&mut player, close, show)?,
+        What::EndOfDay => play_day(&mut player, true, show)?,
+        What::Cancel { .. } | What::Register | What::Abort => {
             player.abort(None, show)?;
             EXIT_DONE
         }
@@ -303,6 +334,24 @@ fn play_plain(args: TillArgs) -> Result<u8, Failed> {
             EXIT_DONE
         }
     })
+}
+
+fn press(player: &Player) -> impl FnOnce() + Send + use<> {
+    let key = player.abort_key();
+    move || key.press()
+}
+
+fn play_day(player: &mut Player, close: bool, show: Show) -> Result<u8, Failed> {
+    let sums = player.day(show)?;
+    let money = |minor| format!("{} {}", sums.currency.decimal(minor), sums.currency);
+    println!("approved   {:>6}  {}", sums.approved, money(sums.approved_minor));
+    println!("given back {:>6}  {}", sums.given_back, money(sums.given_back_minor));
+    println!("not paid   {:>6}", sums.unpaid);
+    if close {
+        player.close_day(&sums, show)?;
+        println!("day closed");
+    }
+    Ok(EXIT_DONE)
 }
 
 fn line_of(args: &TillArgs) -> LineSettings {
@@ -359,7 +408,7 @@ fn ended(ended: &Ended) -> u8 {
 
 fn code_of(result: &TillResult) -> u8 {
     match result.outcome {
-        Outcome::Approved => EXIT_DONE,
+        Outcome::Approved | Outcome::Refunded => EXIT_DONE,
         Outcome::Returned | Outcome::Declined | Outcome::Cancelled | Outcome::Lapsed => EXIT_NOT_PAID,
     }
 }

@@ -208,7 +208,7 @@ impl Plain {
     /// The till is there again: the shop says what is true by now of the results that it has not heard.
     fn ask_for_unheard(&mut self, word: &str, which: impl Fn(&Unheard) -> bool, out: &mut Out) {
         // A till that begins a sale or asks for results itself knows what it wants to hear.
-        let asks_itself = matches!(word, "PAY" | "LAST");
+        let asks_itself = matches!(word, "PAY" | "REFUND" | "REVERSE" | "LAST");
         self.unheard.retain(|u| {
             let asked = which(u) && !asks_itself;
             if asked {
@@ -353,6 +353,9 @@ impl Driver for Plain {
             TillAnswer::Aborting { ticket } => (Kind::Answer, "ABORTING", ticket_fields(*ticket)),
             TillAnswer::Status { ready: Ok(()) } => (Kind::Answer, "STATE", "READY|ready".to_owned()),
             TillAnswer::Status { ready: Err(why) } => (Kind::Answer, "STATE", refusal_fields(*why, currency)),
+            TillAnswer::Totals(totals) if totals.of == Span::Day => {
+                (Kind::Answer, "DAYSUMS", day_fields(totals, currency))
+            }
             TillAnswer::Totals(totals) => (Kind::Answer, "SUMS", totals_fields(totals, currency)),
         };
         self.queue(now, kind, word, rest, out);
@@ -463,6 +466,11 @@ fn totals_fields(totals: &Totals, currency: Currency) -> String {
         Span::All | Span::Day => String::new(),
     };
     format!("{epoch}|{approved}|{approved_minor}|{given_back_minor}|{unpaid}|{currency}")
+}
+
+fn day_fields(totals: &Totals, currency: Currency) -> String {
+    let Totals { of: _, mark, approved, approved_minor, given_back, given_back_minor, unpaid } = totals;
+    format!("{mark}|{approved}|{approved_minor}|{given_back}|{given_back_minor}|{unpaid}|{currency}")
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::super::frame::FRAME_BYTES_MAX;
 use super::*;
 use crate::shop::effect::{CancelledWhy, Outcome};
-use crate::shop::event::{AskKind, NoSales, Reason};
+use crate::shop::event::{AskKind, NoSales, Of, Reason, ReceiptNumber};
 use crate::shop::id::AttemptId;
 use crate::shop::money::Amount;
 use crate::shop::sale::Code;
@@ -91,7 +91,7 @@ fn paid() -> Finish {
         code: Code::parse("K7").unwrap(),
         amount: Amount::from_minor(1250, eur()).unwrap(),
         kind: AskKind::Pay,
-        receipt: None,
+        receipt: ReceiptNumber::new(42),
         outcome: Outcome::Approved,
         attempt: Some(AttemptId(0x4fd2_9a10_77c3_4be5_8d01_c6f2_3a9b_5e70)),
         given_back_minor: 0,
@@ -176,7 +176,11 @@ fn event_text(event: &TillEvent) -> String {
         TillEvent::Online => "online".to_owned(),
         TillEvent::Offline => "offline".to_owned(),
         TillEvent::Asked(ask) => {
-            let back = ask.of.map(|of| format!(" of {of:?}")).unwrap_or_default();
+            let named = |back| match back {
+                Of::Ticket(ticket) => format!(" of {}", words::ticket_text(ticket)),
+                Of::Receipt(receipt) => format!(" of receipt {receipt}"),
+            };
+            let back = ask.of.map(named).unwrap_or_default();
             let (kind, secs) = (format!("{:?}", ask.kind).to_lowercase(), ask.patience_ms / 1_000);
             format!("{kind} {} {} {secs}s{back}", of(&ask.ticket), ask.amount)
         }
@@ -241,13 +245,17 @@ fn every_request_of_the_till_is_answered_and_reported_once() {
         ("> PAY|9999|4294967295|0|999999999999|JPY|600", "< ACK|9999; ! pay 4294967295/0 999999999999 JPY 600s"),
         ("> REFUND|2|3|42|500|EUR|60|3|41", "< ACK|2; ! refund 3/42 5.00 EUR 60s of 3/41"),
         ("> REFUND|2|3|42|500|EUR|60||", "< ACK|2; ! refund 3/42 5.00 EUR 60s"),
+        ("> REVERSE|2|3|42|0|EUR|60|3|41", "< ACK|2; ! reverse 3/42 0.00 EUR 60s of 3/41"),
+        ("> REVERSE|2|3|42|1250|EUR|60||", "< ACK|2; ! reverse 3/42 12.50 EUR 60s"),
+        ("> DAY|2", "< ACK|2; ! totals Day"),
+        ("> CLOSE|2|18446744073709551615", "< ACK|2; ! day closed 18446744073709551615"),
         ("> ABORT|3|3|41", "< ACK|3; ! abort 3/41"),
         ("> ABORT|3||", "< ACK|3; ! abort"),
         ("> LAST|4||", "< ACK|4; ! again"),
         ("> LAST|4|3|41", "< ACK|4; ! again 3/41"),
         ("> STATUS|5", "< ACK|5; ! status"),
-        ("> TOTALS|6|3", "< ACK|6; ! totals Some(3)"),
-        ("> TOTALS|6|", "< ACK|6; ! totals None"),
+        ("> TOTALS|6|3", "< ACK|6; ! totals Epoch(3)"),
+        ("> TOTALS|6|", "< ACK|6; ! totals All"),
         ("> PING|7", "< ACK|7"),
         (two, "< ACK|1; < ACK|2"),
         // A repeat gets the same answer and no second event, until the window is over; a new number is a new request.
@@ -283,6 +291,11 @@ fn requests_that_make_no_sense_are_answered_with_what_is_wrong() {
         ("PAY|1|3|41|1250|eur|120", "< BAD|1|CURRENCY"),
         ("PAY|1|3|41|1250|EUR|601", "< BAD|1|PATIENCE"),
         ("REFUND|1|3|41|1250|EUR|60|3|", "< BAD|1|TICKET"),
+        ("REVERSE|1|3|41|0|EUR|60|", "< BAD|1|FIELDS"),
+        ("REVERSE|1|3|41|x|EUR|60||", "< BAD|1|AMOUNT"),
+        ("DAY|1|", "< BAD|1|FIELDS"),
+        ("CLOSE|1|", "< BAD|1|MARK"),
+        ("CLOSE|1|18446744073709551616", "< BAD|1|MARK"),
         ("ABORT|1|3|", "< BAD|1|TICKET"),
         ("LAST|1|x|1", "< BAD|1|TICKET"),
         ("TOTALS|1|x", "< BAD|1|EPOCH"),

@@ -5,7 +5,7 @@ use super::plain::{ACK_WAIT_MS, ID_MAX, REPEAT_WINDOW_MS, REPEATS};
 use super::player_frames::{BoxFrame, fields_of};
 use super::player_memory::Memory;
 use super::port::{LineSettings, open, write_all};
-pub use super::shown::{Answer, Ended, Last, Outcome, PlayError, Show, Shown, Sums, TillResult};
+pub use super::shown::{Answer, DaySums, Ended, Last, Outcome, PlayError, Show, Shown, Sums, TillResult};
 use crate::shop::event::Ticket;
 use crate::shop::money::Amount;
 use serialport::{SerialPort, TTYPort};
@@ -129,12 +129,41 @@ impl Player {
         self.sale(&body, ticket, Duration::from_secs(patience_secs), show)
     }
 
-    /// Asks to give back part of an earlier sale, or of none in particular.
-    pub fn refund(&mut self, amount: Amount, of: Option<Ticket>, show: Show) -> Result<Ended, PlayError> {
+    /// Asks to give back part of an earlier sale, or of one that the customer's phone chooses.
+    pub fn refund(
+        &mut self,
+        amount: Amount,
+        of: Option<Ticket>,
+        patience_secs: u64,
+        show: Show,
+    ) -> Result<Ended, PlayError> {
+        self.give_back("REFUND", amount, of, patience_secs, show)
+    }
+
+    /// Asks to give back all that is left of an earlier sale, or of one that the customer's phone chooses. `amount`: what
+    /// the till takes the sale to be; zero if it does not say.
+    pub fn reverse(
+        &mut self,
+        amount: Amount,
+        of: Option<Ticket>,
+        patience_secs: u64,
+        show: Show,
+    ) -> Result<Ended, PlayError> {
+        self.give_back("REVERSE", amount, of, patience_secs, show)
+    }
+
+    fn give_back(
+        &mut self,
+        word: &str,
+        amount: Amount,
+        of: Option<Ticket>,
+        patience_secs: u64,
+        show: Show,
+    ) -> Result<Ended, PlayError> {
         let ticket = self.memory.begin(None).map_err(PlayError::Memory)?;
-        let (minor, currency, of) = (amount.minor(), amount.currency(), fields_of(of));
-        let body = format!("REFUND|{}|{minor}|{currency}|60|{of}", fields_of(Some(ticket)));
-        self.sale(&body, ticket, Duration::from_secs(60), show)
+        let (minor, currency, own) = (amount.minor(), amount.currency(), fields_of(Some(ticket)));
+        let body = format!("{word}|{own}|{minor}|{currency}|{patience_secs}|{}", fields_of(of));
+        self.sale(&body, ticket, Duration::from_secs(patience_secs), show)
     }
 
     /// Aborts a sale, or whichever is under way. If there was one its result comes within seconds and is waited for.
@@ -172,6 +201,16 @@ impl Player {
     pub fn totals(&mut self, epoch: Option<u32>, show: Show) -> Result<Sums, PlayError> {
         let epoch = epoch.map(|e| e.to_string()).unwrap_or_default();
         self.ask(&format!("TOTALS|{epoch}"), show, BoxFrame::sums_answer)
+    }
+
+    /// Asks for the sums of the day.
+    pub fn day(&mut self, show: Show) -> Result<DaySums, PlayError> {
+        self.ask("DAY", show, BoxFrame::day_answer)
+    }
+
+    /// Closes the day with these sums: what comes after them belongs to the next.
+    pub fn close_day(&mut self, sums: &DaySums, show: Show) -> Result<(), PlayError> {
+        self.request(&format!("CLOSE|{}", sums.mark), show)
     }
 
     /// Listens for so long without asking anything: a till between sales. Results that come are shown and answered.
@@ -261,6 +300,7 @@ impl Player {
             | BoxFrame::NoResult(_)
             | BoxFrame::State(..)
             | BoxFrame::Sums(_)
+            | BoxFrame::DaySums(_)
             | BoxFrame::Ack(_)
             | BoxFrame::Bad(..) => {}
         }

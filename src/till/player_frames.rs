@@ -1,7 +1,7 @@
 //! What a till understands of the box's frames. The other side of `plain.rs`, written from the document alone.
 
 use super::frame::number;
-use super::shown::{Last, Outcome, Shown, Sums, TillResult};
+use super::shown::{DaySums, Last, Outcome, Shown, Sums, TillResult};
 use crate::shop::event::Ticket;
 use crate::shop::money::{Amount, Currency};
 
@@ -19,6 +19,7 @@ pub(super) enum BoxFrame {
     NoAbort(Option<Ticket>),
     State(String, String),
     Sums(Sums),
+    DaySums(DaySums),
 }
 
 impl BoxFrame {
@@ -60,6 +61,15 @@ impl BoxFrame {
                     currency,
                 })
             }
+            ("DAYSUMS", [mark, approved, sum, times, back, unpaid, currency]) => BoxFrame::DaySums(DaySums {
+                mark: number(mark, u64::MAX)?,
+                approved: number(approved, u64::MAX)?,
+                approved_minor: number(sum, u64::MAX)?,
+                given_back: number(times, u64::MAX)?,
+                given_back_minor: number(back, u64::MAX)?,
+                unpaid: number(unpaid, u64::MAX)?,
+                currency: Currency::from_code(currency)?,
+            }),
             _ => return None,
         })
     }
@@ -86,7 +96,8 @@ impl BoxFrame {
             | BoxFrame::Aborting(_)
             | BoxFrame::NoAbort(_)
             | BoxFrame::State(..)
-            | BoxFrame::Sums(_) => None,
+            | BoxFrame::Sums(_)
+            | BoxFrame::DaySums(_) => None,
         }
     }
 
@@ -100,6 +111,11 @@ impl BoxFrame {
     pub(super) fn sums_answer(self) -> Option<Sums> {
         if let BoxFrame::Sums(sums) = self { Some(sums) } else { None }
     }
+
+    /// The sums of the day, if this answers with them.
+    pub(super) fn day_answer(self) -> Option<DaySums> {
+        if let BoxFrame::DaySums(sums) = self { Some(sums) } else { None }
+    }
 }
 
 fn result_of(fields: &[&str]) -> Option<TillResult> {
@@ -112,6 +128,7 @@ fn result_of(fields: &[&str]) -> Option<TillResult> {
     let outcome = match *outcome {
         "APPROVED" => Outcome::Approved,
         "RETURNED" => Outcome::Returned,
+        "REFUNDED" => Outcome::Refunded,
         "DECLINED" => Outcome::Declined,
         "CANCELLED" => Outcome::Cancelled,
         "LAPSED" => Outcome::Lapsed,

@@ -365,6 +365,9 @@ impl Line {
         let mut out = Out::default();
         let before = self.memory.as_ref().map(|_| self.driver.memory().to_vec());
         call(self.driver.as_mut(), Clock::mono(), &mut out);
+        if before.is_some_and(|before| before != self.driver.memory()) {
+            self.keep_memory();
+        }
         if let Some(joint) = joint
             && !out.bytes.is_empty()
             && let Err(e) = joint.write_all(&out.bytes)
@@ -374,9 +377,6 @@ impl Line {
         }
         for text in &out.warnings {
             tracing::warn!(till = %self.till, "{text}");
-        }
-        if before.is_some_and(|before| before != self.driver.memory()) {
-            self.keep_memory();
         }
         let counts = self.driver.counts();
         self.gauges.junk_bytes.store(counts.junk_bytes, Ordering::Relaxed);

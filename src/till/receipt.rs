@@ -3,7 +3,7 @@
 use super::frame::field;
 use super::words;
 use crate::shop::effect::{Finish, Outcome};
-use crate::shop::event::TillNumber;
+use crate::shop::event::{AskKind, TillNumber};
 use crate::shop::money::Amount;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -29,8 +29,9 @@ pub fn lines(facts: &ReceiptFacts, till: TillNumber, columns: usize, finish: &Fi
     let currency = finish.amount.currency();
     let mut lines = vec![facts.shop_name.clone(), format!("Till {till}")];
     lines.extend(finish.ticket.map(|t| format!("Ticket {}", words::ticket_text(t))));
+    lines.extend(finish.receipt.map(|receipt| format!("Receipt {receipt}")));
     lines.push(time(facts, finish));
-    lines.push("Phone payment".to_owned());
+    lines.push(kind(finish.kind).to_owned());
     lines.push(headline(finish).to_owned());
     lines.push(columns_of(&currency.to_string(), &finish.amount.decimal(), columns));
     if finish.given_back_minor > 0 {
@@ -62,8 +63,21 @@ pub fn lines(facts: &ReceiptFacts, till: TillNumber, columns: usize, finish: &Fi
     lines.iter().map(|line| field(line, columns)).collect()
 }
 
+fn kind(kind: AskKind) -> &'static str {
+    match kind {
+        AskKind::Pay => "Phone payment",
+        AskKind::Refund => "Refund to phone",
+        AskKind::Reverse => "Reversal to phone",
+    }
+}
+
 fn headline(finish: &Finish) -> &'static str {
+    let paying = match finish.kind {
+        AskKind::Pay => true,
+        AskKind::Refund | AskKind::Reverse => false,
+    };
     match finish.outcome {
+        Outcome::Declined(_) | Outcome::Cancelled(_) | Outcome::Lapsed if !paying => "NOTHING GIVEN BACK",
         Outcome::Approved if words::given_back_in_full(finish) => "PAID AND GIVEN BACK",
         Outcome::Approved => "PAID",
         Outcome::Returned { .. } => "GIVEN BACK",
@@ -92,7 +106,7 @@ fn columns_of(left: &str, right: &str, columns: usize) -> String {
 mod tests {
     use super::*;
     use crate::shop::effect::{CancelledWhy, DeclinedWhy};
-    use crate::shop::event::{AskKind, Reason, Ticket};
+    use crate::shop::event::{Reason, ReceiptNumber, Ticket};
     use crate::shop::id::{AttemptId, SaleId};
     use crate::shop::money::Currency;
     use crate::shop::sale::Code;
@@ -105,7 +119,7 @@ mod tests {
             code: Code::parse("K7").unwrap(),
             amount: Amount::parse("12.50", Currency::from_code("EUR").unwrap()).unwrap(),
             kind: AskKind::Pay,
-            receipt: None,
+            receipt: ReceiptNumber::new(42),
             outcome,
             attempt: (outcome == Outcome::Approved).then_some(AttemptId(0xabc)),
             given_back_minor: 0,
@@ -125,7 +139,7 @@ mod tests {
         sale.failed_tries = 2;
         assert_eq!(
             print(&sale),
-            "Cafe Nord\nTill 7\nTicket 3/41\n2026-11-22 15:03\nPhone payment\nPAID\nEUR                12.50\n\
+            "Cafe Nord\nTill 7\nTicket 3/41\nReceipt 0042\n2026-11-22 15:03\nPhone payment\nPAID\nEUR                12.50\n\
              Failed tries           2\nCode                  K7\nPayment\n0000000000000000\n0000000000000abc"
         );
     }
@@ -138,6 +152,26 @@ mod tests {
         assert!(print(&sale).contains("\nGiven back          2.50\n"));
         sale.given_back_minor = 1250;
         assert!(print(&sale).contains("\nPAID AND GIVEN BACK\n"));
+    }
+
+    #[test]
+    fn what_is_given_back_says_so_and_whether_it_is_known() {
+        let mut given = finish(Outcome::Returned { pending: false });
+        (given.kind, given.attempt) = (AskKind::Refund, Some(AttemptId(0xabc)));
+        assert_eq!(
+            print(&given),
+            "Cafe Nord\nTill 7\nTicket 3/41\nReceipt 0042\n2026-11-22 15:03\nRefund to phone\nGIVEN BACK\n\
+             EUR                12.50\nCode                  K7\nPayment\n0000000000000000\n0000000000000abc"
+        );
+        given.outcome = Outcome::Returned { pending: true };
+        assert!(print(&given).contains("\nGIVEN BACK\nEUR                12.50\nPENDING\n"), "{}", print(&given));
+        let refused = Outcome::Declined(DeclinedWhy::Refused(Reason::NotAllowed));
+        (given.outcome, given.kind) = (refused, AskKind::Reverse);
+        let text = print(&given);
+        assert!(
+            text.contains("Reversal to phone\nNOTHING GIVEN BACK\n") && text.contains("\nrefused by the"),
+            "{text}"
+        );
     }
 
     #[test]

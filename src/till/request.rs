@@ -12,6 +12,8 @@ pub(super) enum Request {
     Last(Option<Ticket>),
     Status,
     Totals(Option<u32>),
+    Day,
+    Close(u64),
     Ping,
 }
 
@@ -22,17 +24,22 @@ impl Request {
             ("PAY", [epoch, ticket, amount, currency, patience]) => {
                 ask(AskKind::Pay, [epoch, ticket, amount, currency, patience], None)
             }
-            ("REFUND", [epoch, ticket, amount, currency, patience, of_epoch, of_ticket]) => {
+            ("REFUND" | "REVERSE", [epoch, ticket, amount, currency, patience, of_epoch, of_ticket]) => {
                 let of = ticket_or_none(of_epoch, of_ticket).ok_or("TICKET")?;
-                ask(AskKind::Refund, [epoch, ticket, amount, currency, patience], of)
+                let kind = if word == "REFUND" { AskKind::Refund } else { AskKind::Reverse };
+                ask(kind, [epoch, ticket, amount, currency, patience], of)
             }
             ("ABORT", [epoch, ticket]) => ticket_or_none(epoch, ticket).map(Request::Abort).ok_or("TICKET"),
             ("LAST", [epoch, ticket]) => ticket_or_none(epoch, ticket).map(Request::Last).ok_or("TICKET"),
             ("STATUS", []) => Ok(Request::Status),
             ("TOTALS", [""]) => Ok(Request::Totals(None)),
             ("TOTALS", [epoch]) => small(epoch).map(|e| Request::Totals(Some(e))).ok_or("EPOCH"),
+            ("DAY", []) => Ok(Request::Day),
+            ("CLOSE", [mark]) => number(mark, u64::MAX).map(Request::Close).ok_or("MARK"),
             ("PING", []) => Ok(Request::Ping),
-            ("PAY" | "REFUND" | "ABORT" | "LAST" | "STATUS" | "TOTALS" | "PING", _) => Err("FIELDS"),
+            ("PAY" | "REFUND" | "REVERSE" | "ABORT" | "LAST" | "STATUS" | "TOTALS" | "DAY" | "CLOSE" | "PING", _) => {
+                Err("FIELDS")
+            }
             _ => Err("WORD"),
         }
     }
@@ -45,6 +52,8 @@ impl Request {
             Request::Last(ticket) => Some(TillEvent::AskedAgain { ticket }),
             Request::Status => Some(TillEvent::AskedStatus),
             Request::Totals(epoch) => Some(TillEvent::AskedTotals { of: epoch.map_or(Span::All, Span::Epoch) }),
+            Request::Day => Some(TillEvent::AskedTotals { of: Span::Day }),
+            Request::Close(mark) => Some(TillEvent::DayClosed { mark }),
             Request::Ping => None,
         }
     }

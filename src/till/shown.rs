@@ -50,6 +50,8 @@ pub enum Outcome {
     Approved,
     /// Paid and given back in full: the goods do not leave.
     Returned,
+    /// Money was given back, as the till asked; the reason says whether that is still pending.
+    Refunded,
     /// Not paid.
     Declined,
     /// Not paid: ended by till, clock or power cut.
@@ -120,6 +122,25 @@ pub struct Sums {
     /// Their sum, in minor units. More than one amount can be.
     pub approved_minor: u64,
     /// Minor units given back of it.
+    pub given_back_minor: u64,
+    /// Sales that ended without payment.
+    pub unpaid: u64,
+    /// Of the sums.
+    pub currency: Currency,
+}
+
+/// The sums of a day as the box says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DaySums {
+    /// Where they end: closing the day names it.
+    pub mark: u64,
+    /// Sales approved.
+    pub approved: u64,
+    /// Their sum, in minor units.
+    pub approved_minor: u64,
+    /// How many times money was given back.
+    pub given_back: u64,
+    /// How much, in minor units.
     pub given_back_minor: u64,
     /// Sales that ended without payment.
     pub unpaid: u64,

@@ -102,7 +102,15 @@ pub fn outcome_reason(finish: &Finish) -> &'static str {
 
 /// How a sale ended, for the cashier.
 pub fn outcome_text(finish: &Finish) -> String {
+    let paying = match finish.kind {
+        AskKind::Pay => true,
+        AskKind::Refund | AskKind::Reverse => false,
+    };
     match finish.outcome {
+        Outcome::Declined(DeclinedWhy::Customer) if !paying => "customer chose nothing",
+        Outcome::Declined(_) if !paying => "refused by the platform",
+        Outcome::Cancelled(CancelledWhy::PowerCut) if !paying => "box started again, ask anew",
+        Outcome::Lapsed if !paying => "customer did not choose in time",
         Outcome::Approved if given_back_in_full(finish) => "paid and given back",
         Outcome::Approved => "paid",
         Outcome::Returned { pending: false } => "given back",

@@ -282,6 +282,20 @@ fn a_till_that_closes_its_port_after_the_request_never_reads_a_result() {
 }
 
 #[test]
+fn without_a_phone_that_has_paid_nothing_is_given_back() {
+    let shop = Shop::opens();
+    let mut phone = shop.phone();
+    for what in ["credit", "refund"] {
+        let till = shop.till(&[what, "12.50"]);
+        assert_eq!(till.says(), json!({"asked": true}));
+        assert_eq!(till.says(), answer(7, 12.5, true));
+        assert_eq!(till.ends(), "");
+    }
+    phone.reload();
+    assert!(shop.rig.sales().is_empty() && shop.rig.payments().is_empty());
+}
+
+#[test]
 fn pypostelium_gets_its_answer_at_once_and_a_cheque_is_refused() {
     let shop = Shop::opens();
     let mut phone = shop.phone();

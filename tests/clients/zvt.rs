@@ -164,6 +164,33 @@ fn parts_are_given_back_by_receipt_number_until_nothing_is_left() {
 }
 
 #[test]
+fn without_a_receipt_number_the_phone_at_the_till_is_repaid_if_its_owner_says_which_payment() {
+    let shop = Shop::new();
+    let mut till = shop.till();
+    let mut phone = shop.paired();
+    till.asks(&format!("pay {PRICE}"));
+    confirm_and_pay(&mut phone);
+    till.ends_well();
+    phone.sees("/finish");
+    phone.send("/finish");
+    phone.stands_at(TILL);
+    let (form, sale) = (phone.form(), shop.rig.sales()[0].id.to_string());
+    till.asks("refund 500");
+    let mut asked = None;
+    eventually("the phone is asked", || {
+        asked = shop.rig.sales().iter().find(|line| line.open).map(|line| line.id.to_string());
+        asked.is_some()
+    });
+    let asked = asked.unwrap();
+    let fields = [("form", form.as_str()), ("asked", &asked), ("sale", &sale), ("minor", "500"), ("currency", "EUR")];
+    assert_eq!(phone.posts("choose", &fields), 303);
+    let heard = till.ends_well();
+    assert_eq!(field(only(&heard, "StatusInformation("), "amount"), 500, "{heard:?}");
+    assert_eq!(shop.settled_on_one().given_back_minor, 500);
+    assert_eq!(shop.rig.payments()[0].refunded_minor, 500);
+}
+
+#[test]
 fn without_a_receipt_number_nothing_goes_back_when_no_phone_stands_at_the_till() {
     let shop = Shop::new();
     let mut till = shop.till();
@@ -212,6 +239,28 @@ fn the_daemon_killed_between_request_and_result_tells_the_result_when_asked_agai
     phone.reads("Paid. Thank you!");
     let sale = shop.settled_on_one();
     assert_eq!((sale.outcome(), sale.telling()), (Some(Outcome::Approved), Some(Telling::Taken)));
+}
+
+#[test]
+fn the_daemon_killed_after_it_was_asked_to_take_back_a_payment_takes_it_back_once() {
+    let mut shop = Shop::new();
+    let mut till = shop.till();
+    let receipt = shop.paid(&mut till, PRICE);
+    till.asks("hold");
+    till.ends_well();
+    till.asks(&format!("reverse {receipt}"));
+    till.hears("StatusInformation(");
+    shop.rig.kill();
+    drop(till);
+    shop.rig.start();
+    shop.is_ready(2);
+    let mut till = shop.till();
+    let status = till.repeats_until_told();
+    assert_eq!((field(&status, "result_code"), field(&status, "amount")), (0, PRICE), "{status}");
+    till.asks(&format!("reverse {receipt}"));
+    assert_eq!(till.ends_badly().1, "aborted B4");
+    assert_eq!(shop.settled_on_one().given_back_minor, PRICE);
+    assert_eq!(shop.rig.payments()[0].refunded_minor, PRICE);
 }
 
 #[test]

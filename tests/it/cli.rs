@@ -382,7 +382,7 @@ fn sales_are_listed_while_the_store_is_in_use() {
     let table = text(&tillgate(&["sales", "--db", db]).stdout);
     assert!(table.contains("12.50 EUR") && table.contains("0badcafe") && table.ends_with("1 sale\n"), "{table}");
     let csv = text(&tillgate(&["sales", "--db", db, "--csv"]).stdout);
-    assert!(csv.contains(",3,1,77,12.50,EUR,0.00,lapsed,taken,0,false"), "{csv}");
+    assert!(csv.contains(",3,1,77,,payment,,12.50,EUR,0.00,lapsed,taken,0,false"), "{csv}");
 }
 
 #[test]

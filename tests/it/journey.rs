@@ -4,6 +4,7 @@ mod faults;
 mod habits;
 mod kills;
 mod process;
+mod returns;
 // Two programs share it; each uses its part.
 #[allow(dead_code)]
 mod rig;

@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
+use tillgate::shop::Asked;
 use tillgate::shop::attempt::*;
 use tillgate::shop::effect::{Alarm, CancelledWhy, DeclinedWhy, Record};
-use tillgate::shop::event::{Reason, Span, Ticket, TillNumber};
+use tillgate::shop::event::{Of, Reason, ReceiptNumber, ReturnKind, Span, Ticket, TillNumber};
+use tillgate::shop::giveback::{Back, Return, ReturnState};
 use tillgate::shop::id::{AttemptId, Ids, RefundId, SaleId, SessionId};
 use tillgate::shop::money::{Amount, Currency};
 use tillgate::shop::pairing::Pairing;
@@ -257,17 +259,98 @@ fn sessions_of_every_kind() -> Vec<Session> {
     sessions
 }
 
+fn receipt(number: u16) -> ReceiptNumber {
+    ReceiptNumber::new(number).unwrap()
+}
+
+fn given(id: u128, at: TillNumber, state: ReturnState) -> Return {
+    Return {
+        id: SaleId(id),
+        till: at,
+        ticket: None,
+        receipt: receipt(41),
+        kind: ReturnKind::Refund,
+        named: None,
+        asked: eur(500),
+        code: Code::from_bits(id),
+        asked_at: WALL,
+        ticket_at: WALL,
+        ended_at: None,
+        booked: None,
+        boot: BootId(7),
+        ends: Mono(120_000),
+        hears_result: true,
+        state,
+    }
+}
+
+fn return_states(back: Back) -> Vec<ReturnState> {
+    let session = SessionId(0xfeed_0000_0000_0000_0000_0000_0000_0001);
+    let mut states = vec![ReturnState::Choosing { session, until: Mono(u64::MAX) }, ReturnState::Sending { back }];
+    for telling in tellings() {
+        states.extend([true, false].map(|pending| ReturnState::Returned { back, pending, telling }));
+        let refused = reasons().map(DeclinedWhy::Refused);
+        states.extend(refused.map(|why| ReturnState::Declined { why, back: Some(back), telling }));
+        states.push(ReturnState::Declined { why: DeclinedWhy::Customer, back: None, telling });
+        for why in [CancelledWhy::Till, CancelledWhy::Clock, CancelledWhy::PowerCut] {
+            states.push(ReturnState::Cancelled { why, telling });
+        }
+        states.push(ReturnState::Lapsed { telling });
+    }
+    states
+}
+
+/// One return for each of its states, all of this sale.
+fn returns_of_every_kind(of: &Sale) -> Vec<Return> {
+    let (attempt, refund) = (of.attempts[0].id, of.refunds[0].id);
+    let back = Back { sale: of.id, attempt, refund, amount: eur(1) };
+    let ticket = Ticket { epoch: None, number: 0 };
+    let named = [
+        None,
+        Some(Of::Ticket(ticket)),
+        Some(Of::Ticket(Ticket { epoch: Some(7), ..ticket })),
+        Some(Of::Receipt(receipt(9_999))),
+    ];
+    let mut all = Vec::new();
+    for (at, state) in return_states(back).into_iter().enumerate() {
+        let n = at as u16;
+        all.push(Return {
+            ticket: [None, Some(Ticket { epoch: Some(u32::MAX), number: at as u32 })][at % 2],
+            receipt: receipt(n + 1),
+            kind: [ReturnKind::Refund, ReturnKind::Reverse][at % 2],
+            named: named[at % 4],
+            asked: eur([0, 500, 999_999_999_999][at % 3]),
+            asked_at: [None, WALL][at % 2],
+            ended_at: [WALL, None][at % 2],
+            booked: [None, Some(u64::MAX), Some(at as u64)][at % 3],
+            ends: [Mono(0), Mono(u64::MAX)][at % 2],
+            hears_result: at % 2 == 0,
+            ..given((1 << 99) + at as u128, till(1 + n % 7), state)
+        });
+    }
+    all
+}
+
+fn return_records(given: &Return, open: bool) -> Vec<Record> {
+    let (till, sale) = (given.till, given.id);
+    let ticket = given.ticket.map(|ticket| Record::Ticket { till, ticket, sale });
+    ticket.into_iter().chain([Record::Return { given: Box::new(given.clone()), open }]).collect()
+}
+
 #[test]
 fn every_state_of_every_thing_comes_back_as_it_was_written() {
     let folder = Folder::new();
     let sales = sales_of_every_kind();
+    let returns = returns_of_every_kind(sales.last().unwrap());
     let mut sessions = sessions_of_every_kind();
-    sessions[0].sale = Some(sales[0].id);
+    (sessions[0].sale, sessions[1].sale) = (Some(sales[0].id), Some(returns[0].id));
     {
         let mut store = Store::open(&folder.db()).unwrap();
         let mut all: Vec<Record> = sessions.iter().cloned().map(Record::Session).collect();
         all.extend(sales.iter().flat_map(|sale| records(sale, true)));
+        all.extend(returns.iter().flat_map(|given| return_records(given, true)));
         all.push(Record::Cursor("page \u{1f6d2} 7".to_owned()));
+        all.extend([(3, 5), (4, u64::MAX)].map(|(at, mark)| Record::DayClosed { till: till(at), mark }));
         store.commit(WALL, &all).unwrap();
     }
     let store = Store::open(&folder.db()).unwrap();
@@ -277,6 +360,8 @@ fn every_state_of_every_thing_comes_back_as_it_was_written() {
     for (loaded, written) in loaded.shop.sales.iter().zip(&sales) {
         assert_eq!(loaded, written);
     }
+    assert_eq!(loaded.shop.returns, returns);
+    assert_eq!(loaded.shop.days, [(till(3), 5), (till(4), u64::MAX)].into());
     assert_eq!((loaded.shop.cursor.as_str(), loaded.last_wall), ("page \u{1f6d2} 7", WALL));
     assert_eq!(verify(&folder.db(), &mut |_, _| {}).unwrap().rows, store.journal_rows());
 }
@@ -297,6 +382,186 @@ fn a_record_replaces_the_row_with_its_id_from_any_state_to_any_other() {
         assert_eq!(store.sale(SaleId(500)).unwrap().as_ref(), Some(&one));
     }
     verify(&folder.db(), &mut |_, _| {}).unwrap();
+}
+
+#[test]
+fn a_return_goes_from_any_state_to_any_other_and_keeps_what_it_is() {
+    let folder = Folder::new();
+    let mut store = Store::open(&folder.db()).unwrap();
+    let mut of = approved(500, till(1));
+    of.refunds = vec![refund(502, 501, RefundState::Done)];
+    write(&mut store, &of, true);
+    for mut one in returns_of_every_kind(&of) {
+        one = Return { state: one.state, ended_at: one.ended_at, ..given(600, till(1), one.state) };
+        store.commit(WALL, &return_records(&one, true)).unwrap();
+        assert_eq!(store.asked(SaleId(600)).unwrap(), Some(Asked::Return(Box::new(one))));
+    }
+    for changed in [Return { kind: ReturnKind::Reverse, ..given(600, till(1), return_states(back_of(&of))[0]) }] {
+        assert!(store.commit(WALL, &return_records(&changed, true)).is_err());
+    }
+    assert_eq!(store.sale(SaleId(600)).unwrap(), None, "a return is no sale");
+    verify(&folder.db(), &mut |_, _| {}).unwrap();
+}
+
+fn back_of(sale: &Sale) -> Back {
+    let (sale, attempt, refund) = (sale.id, sale.attempts[0].id, sale.refunds[0].id);
+    Back { sale, attempt, refund, amount: eur(500) }
+}
+
+#[test]
+fn the_newest_bearer_of_a_receipt_and_what_a_phone_has_paid_are_found() {
+    let folder = Folder::new();
+    let mut store = Store::open(&folder.db()).unwrap();
+    let phone = SessionId(77);
+    let paid = |id: u128, at: u16, number: u16| {
+        let mut one = approved(id, till(at));
+        one.receipt = Some(receipt(number));
+        one.attempts[0].session = phone;
+        one
+    };
+    let (first, mut second, mut third) = (paid(100, 1, 5), paid(200, 1, 5), paid(300, 2, 5));
+    second.refunds = vec![Refund { amount: eur(1_249), why: RefundWhy::Till, ..refund(202, 201, RefundState::Done) }];
+    third.refunds = vec![
+        Refund { why: RefundWhy::Till, ..refund(302, 301, RefundState::Accepted) },
+        Refund { why: RefundWhy::Overpaid, ..refund(303, 301, RefundState::Done) },
+    ];
+    let mut other = approved(400, till(1));
+    other.attempts[0].session = SessionId(78);
+    for sale in [&first, &second, &third, &other] {
+        write(&mut store, sale, false);
+    }
+    let ids = |found: Vec<Sale>| found.iter().map(|sale| sale.id.0).collect::<Vec<_>>();
+    assert_eq!(ids(store.paid_by(phone).unwrap()), [200, 100], "newest first, and something left");
+    third.refunds[0].state = RefundState::Refused;
+    write(&mut store, &third, false);
+    assert_eq!(ids(store.paid_by(phone).unwrap()), [300, 200, 100]);
+    assert_eq!(ids(store.paid_by(SessionId(79)).unwrap()), [0_u128; 0]);
+    let newest = |at: u16, number| store.newest_with(till(at), receipt(number)).unwrap().map(|asked| asked.id().0);
+    assert_eq!((newest(1, 5), newest(2, 5), newest(1, 6), newest(3, 5)), (Some(200), Some(300), None, None));
+    let back = Return { receipt: receipt(5), ..given(500, till(1), ReturnState::Sending { back: back_of(&second) }) };
+    store.commit(WALL, &return_records(&back, true)).unwrap();
+    assert_eq!(store.newest_with(till(1), receipt(5)).unwrap().map(|asked| asked.id().0), Some(500));
+    let loaded = store.load().unwrap().shop;
+    assert_eq!(loaded.receipts, [(till(1), receipt(5)), (till(2), receipt(5))].into());
+    assert_eq!(loaded.returns, [back]);
+}
+
+#[test]
+fn the_sums_of_a_day_are_of_what_was_booked_since_it_was_closed() {
+    let folder = Folder::new();
+    let mut store = Store::open(&folder.db()).unwrap();
+    let mut booked = 0;
+    let mut next = || {
+        booked += 1;
+        Some(booked)
+    };
+    let day = |store: &Store, at: u16| {
+        let _ = store;
+        let t = Books::open_read_only(&folder.db()).unwrap().totals(till(at), Span::Day).unwrap();
+        ((t.approved, t.approved_minor), (t.given_back, t.given_back_minor), t.unpaid, t.mark)
+    };
+    let old = approved(5, till(1)); // From before anything was booked.
+    write(&mut store, &old, false);
+    assert_eq!(day(&store, 1), ((0, 0), (0, 0), 0, 0));
+    let mut sales = Vec::new();
+    for id in [10, 20, 30] {
+        let mut one = approved(id, till(1));
+        one.booked = next();
+        write(&mut store, &one, false);
+        sales.push(one);
+    }
+    let mut lapsed = sale(40, till(1), SaleState::Lapsed { telling: Telling::Taken });
+    lapsed.booked = next();
+    write(&mut store, &lapsed, false);
+    write(&mut store, &sale(50, till(1), SaleState::Waiting), true);
+    assert_eq!(day(&store, 1), ((3, 3_750), (0, 0), 1, 4));
+    assert_eq!(day(&store, 2), ((0, 0), (0, 0), 0, 0));
+    // The till rejects one, and takes back part of another at the till beside it.
+    sales[0].refunds = vec![Refund { why: RefundWhy::Rejected, booked: next(), ..refund(12, 11, RefundState::Done) }];
+    let why = RefundWhy::Till;
+    sales[1].refunds = vec![Refund { why, booked: next(), amount: eur(500), ..refund(22, 21, RefundState::Accepted) }];
+    sales[2].refunds = vec![Refund { why: RefundWhy::Overpaid, booked: next(), ..refund(32, 31, RefundState::Done) }];
+    sales.iter().for_each(|sale| write(&mut store, sale, true));
+    let done = ReturnState::Returned { back: back_of(&sales[1]), pending: true, telling: Telling::Taken };
+    let mut back = Return { booked: next(), ..given(60, till(2), done) };
+    store.commit(WALL, &return_records(&back, true)).unwrap();
+    let declined = ReturnState::Declined { why: DeclinedWhy::Customer, back: None, telling: Telling::Taken };
+    let nothing = Return { booked: next(), ..given(61, till(2), declined) };
+    store.commit(WALL, &return_records(&nothing, false)).unwrap();
+    assert_eq!(day(&store, 1), ((3, 3_750), (1, 1_250), 1, 7));
+    assert_eq!(day(&store, 2), ((0, 0), (1, 500), 0, 9));
+    let all = Books::open_read_only(&folder.db()).unwrap().totals(till(1), Span::All).unwrap();
+    assert_eq!((all.approved, all.given_back, all.given_back_minor), (4, 2, 1_750));
+    // The day is closed behind the first four.
+    store.commit(WALL, &[Record::DayClosed { till: till(1), mark: 4 }]).unwrap();
+    assert_eq!(day(&store, 1), ((0, 0), (1, 1_250), 0, 7));
+    store
+        .commit(WALL, &[Record::DayClosed { till: till(1), mark: 7 }, Record::DayClosed { till: till(2), mark: 9 }])
+        .unwrap();
+    assert_eq!((day(&store, 1), day(&store, 2)), (((0, 0), (0, 0), 0, 7), ((0, 0), (0, 0), 0, 9)));
+    // What was pending is refused after the day was closed: the closed day stays as it was told.
+    back.state = ReturnState::Declined {
+        why: DeclinedWhy::Refused(Reason::NotAllowed),
+        back: Some(back_of(&sales[1])),
+        telling: Telling::Taken,
+    };
+    store.commit(WALL, &return_records(&back, false)).unwrap();
+    assert_eq!(day(&store, 2), ((0, 0), (0, 0), 0, 9));
+    assert_eq!(store.load().unwrap().shop.booked, 9);
+    verify(&folder.db(), &mut |_, _| {}).unwrap();
+}
+
+#[test]
+fn a_store_of_the_first_version_is_brought_up_to_date_and_its_journal_still_proves_it() {
+    let folder = Folder::new();
+    let first = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/data/version-1.db");
+    fs::copy(first, folder.db()).unwrap();
+    let before = Connection::open(folder.db()).unwrap();
+    let text = |conn: &Connection, sql: &str| conn.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
+    let rows = "SELECT group_concat(hex(id) || till || state || minor || coalesce(hex(attempt), '-') || seq, char(10)) FROM sales";
+    let sales = text(&before, rows);
+    drop(before);
+    assert!(Books::open_read_only(&folder.db()).unwrap_err().to_string().contains("cannot be used"));
+
+    let mut store = Store::open(&folder.db()).unwrap();
+    assert_eq!(text(&Connection::open(folder.db()).unwrap(), rows), sales);
+    let proof = verify(&folder.db(), &mut |_, _| {}).unwrap();
+    let head = "9db77ca86d85680796aac873178b66838417bd4d81f9be38d149bd16e76aac1c";
+    assert_eq!((proof.rows, proof.head.as_str()), (76, head), "the same journal as before");
+    let loaded = store.load().unwrap().shop;
+    assert_eq!((loaded.sessions.len(), loaded.cursor.as_str(), loaded.booked), (3, "c-41", 0));
+    assert!(loaded.sales.iter().all(|sale| sale.receipt.is_none()) && loaded.receipts.is_empty());
+    let books = Books::open_read_only(&folder.db()).unwrap();
+    let totals = books.totals(till(3), Span::Epoch(9)).unwrap();
+    assert_eq!((totals.approved, totals.approved_minor, totals.given_back_minor), (10, 12_500, 1_250));
+    assert_eq!(books.totals(till(3), Span::Day).unwrap().approved, 0, "the first day begins now");
+
+    let ticket = Ticket { epoch: Some(9), number: 4 };
+    let mut old = store.sale_of_ticket(till(3), &ticket).unwrap().unwrap();
+    old.refunds.push(Refund {
+        why: RefundWhy::Till,
+        booked: Some(1),
+        amount: eur(1),
+        ..refund(7, old.attempts[0].id.0, RefundState::Accepted)
+    });
+    write(&mut store, &old, true);
+    let mut back = given(8, till(3), ReturnState::Sending { back: back_of(&old) });
+    back.state = ReturnState::Sending { back: Back { refund: RefundId(7), amount: eur(1), ..back_of(&old) } };
+    store.commit(WALL, &return_records(&back, true)).unwrap();
+    drop(store);
+    verify(&folder.db(), &mut |_, _| {}).unwrap();
+    assert_eq!(Store::open(&folder.db()).unwrap().load().unwrap().shop.returns, [back]);
+    let copy = folder.0.join("tillgate.db.before-v2");
+    assert_eq!(text(&Connection::open(&copy).unwrap(), rows), sales);
+    // Where a row refers to nothing, the file stays what it was.
+    fs::remove_file(folder.db()).unwrap();
+    fs::remove_file(folder.0.join("tillgate.db-wal")).unwrap();
+    fs::copy(&copy, folder.db()).unwrap();
+    assert_eq!(tamper(&folder.db(), "UPDATE refunds SET sale = zeroblob(16) WHERE no = 1"), "");
+    let refused = Store::open(&folder.db()).unwrap_err();
+    assert!(matches!(&refused, OpenError::Damaged { what, .. } if what.contains("refunds")), "{refused:?}");
+    let version = "SELECT CAST(user_version AS TEXT) FROM pragma_user_version";
+    assert_eq!(text(&Connection::open(folder.db()).unwrap(), version), "1");
 }
 
 #[test]

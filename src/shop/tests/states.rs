@@ -24,6 +24,15 @@ const STATES: &[(&str, &str)] = &[
     ("Cancelled, attempt still open", "a at 7; b at 7; ask 12.50 #1; a confirm; open; abort; +3s"),
     ("Cancelled, attempt closed", "a at 7; b at 7; ask 12.50 #1; a confirm; open; abort; closed"),
     ("Lapsed", "a at 7; ask 12.50 #1 ~36; +31s"),
+    ("Return, choosing", "a at 7; ask 12.50 #3; a confirm; open; paid; take; a finish; a at 7; b at 7; refund 5.00 #1"),
+    ("Return, sending", "a at 7; ask 12.50 #3; a confirm; open; paid; take; a finish; a at 7; b at 7; refund 5.00 #1; a choose"),
+    ("Return, sending, in doubt", "a at 7; ask 12.50 #3; a confirm; open; paid; take; refund 5.00 of #3 #1; refund-unknown"),
+    ("Return, pending, being told", "a at 7; ask 12.50 #3; a confirm; open; paid; take; refund 5.00 of #3 #1; +85s"),
+    ("Return, pending, taken", "a at 7; ask 12.50 #3; a confirm; open; paid; take; refund 5.00 of #3 #1; +85s; take"),
+    ("Return, done, being told", "a at 7; ask 12.50 #3; a confirm; open; paid; take; refund 5.00 of #3 #1; refunded"),
+    ("Return, done, taken", "a at 7; ask 12.50 #3; a confirm; open; paid; take; refund 5.00 of #3 #1; refunded; take"),
+    ("Return, refused", "a at 7; ask 12.50 #3; a confirm; open; paid; take; refund 5.00 of #3 #1; refund-refused"),
+    ("Return, declined", "a at 7; ask 12.50 #3; a confirm; open; paid; take; a finish; a at 7; b at 7; refund 5.00 #1; a refuse"),
 ];
 
 /// An event: its name, its script, and whether it is about an attempt.
@@ -32,6 +41,12 @@ const EVENTS: &[(&str, &str, bool)] = &[
     ("same ticket", "ask 12.50 #1", false),
     ("same ticket, other amount", "ask 13.00 #1", false),
     ("other ticket", "ask 12.50 #2", false),
+    ("same refund", "refund 5.00 of #3 #1", false),
+    ("same refund, other ticket", "refund 5.00 of #3 #2", false),
+    ("refund, the phone chooses", "refund 5.00 #1", false),
+    ("reversal", "reverse of #3 #2", false),
+    ("last receipt is 2", "knows 2", false),
+    ("last receipt is 1", "knows 1", false),
     ("abort", "abort", false),
     ("last result?", "last", false),
     ("taken", "take", false),
@@ -42,6 +57,11 @@ const EVENTS: &[(&str, &str, bool)] = &[
     ("offline", "offline", false),
     ("confirm", "a confirm", false),
     ("confirm, other phone", "b confirm", false),
+    ("choose", "a choose", false),
+    ("choose, other amount", "a choose 1 4.99", false),
+    ("choose, other phone", "b choose", false),
+    ("refuse", "a refuse", false),
+    ("refuse, other phone", "b refuse", false),
     ("decline", "a decline", false),
     ("not mine", "a notmine", false),
     ("give up", "a giveup", false),
@@ -64,6 +84,10 @@ const EVENTS: &[(&str, &str, bool)] = &[
     ("no answer", "unknown", true),
     ("answer not found", "notfound", true),
     ("no connection", "down", true),
+    ("refund accepted", "refund-taken", true),
+    ("refund done", "refunded", true),
+    ("refund refused", "refund-refused", true),
+    ("refund unknown", "refund-unknown", true),
     ("3 seconds", "+3s", false),
     ("2 minutes", "+2m", false),
     ("restart", "restart", false),
@@ -79,7 +103,13 @@ fn table() -> String {
         writeln!(table, "\n{state}\n  {way}").unwrap();
         let mut nothing = Vec::new();
         let events = EVENTS.iter().filter(|(_, _, attempt)| !attempt || way.contains("confirm"));
-        for (name, script, _) in events {
+        let has_refund = way.contains("of #3") || way.contains("choose") || way.contains("reject");
+        let returns = |name: &str| name.contains("refund") || name.contains("reversal") || name.contains("choose");
+        for (name, script, attempt) in events {
+            // Refunds are answered where there is one; and each is asked for where something is paid.
+            if returns(name) && ((*attempt && !has_refund) || (!attempt && !way.contains("paid"))) {
+                continue;
+            }
             // Phones that stand nowhere say nothing about the state.
             let came = play(&format!("{way}; {script}")).replace("; c:enter; d:enter", "");
             match came.as_str() {

@@ -8,6 +8,8 @@ pub mod apdu;
 pub mod fuzz;
 pub mod installer;
 pub mod link;
+#[cfg(test)]
+mod lossy_tests;
 mod numbers;
 pub mod player;
 pub mod player_told;
@@ -24,7 +26,7 @@ use crate::shop::event::TillNumber;
 use crate::shop::money::Currency;
 pub use link::Link;
 pub use session::Zvt;
-pub use wire::{GAP_MS, REPEATS, REST_MS, RESULT_REPEATS, T1_MS, T2_MS, T3_MS, WAITING_MAX};
+pub use wire::{GAP_MS, REPEATS, REST_MS, RESULT_REPEATS, T1_MS, T2_MS, T3_MS, T3_SERIAL_MS, WAITING_MAX};
 
 /// How a serial line is set: 9600 8N2, no flow control (PA00P016 2.1).
 pub const LINE: LineSettings = LineSettings {

@@ -57,7 +57,8 @@ pub(super) fn result(settings: &ZvtSettings, currency_said: bool, finish: &Finis
     let result = words::result(finish);
     let mut data = Writer::default();
     data.bytes(Some(bitmap::RESULT), &[result]);
-    if result == code::DONE {
+    let done = result == code::DONE;
+    if done {
         data.amount(finish.amount);
         if let Some(receipt) = finish.receipt {
             data.number(bitmap::TRACE, u64::from(receipt.number()), 3);
@@ -67,9 +68,12 @@ pub(super) fn result(settings: &ZvtSettings, currency_said: bool, finish: &Finis
         if currency_said {
             data.number(bitmap::CURRENCY, u64::from(settings.currency.number()), 2);
         }
-        if let Some(receipt) = finish.receipt {
-            data.number(bitmap::RECEIPT, u64::from(receipt.number()), 2);
-        }
+    }
+    // Also without success: a till mirrors the last number that it has heard (TLV 1F1F).
+    if let Some(receipt) = finish.receipt {
+        data.number(bitmap::RECEIPT, u64::from(receipt.number()), 2);
+    }
+    if done {
         data.ll(bitmap::CARD_NAME, &[CARD_NAME.as_bytes(), &[0]].concat());
     }
     data.lll(bitmap::TEXT, outcome_text(finish).as_bytes());
@@ -149,8 +153,9 @@ pub(super) fn receipt(settings: &ZvtSettings, till: &Registration, finish: &Fini
     if let (Letters::Cp437, Some(first)) = (settings.options.letters, lines.first_mut()) {
         *first = cp437(&settings.facts.shop_name, settings.columns);
     }
-    if let Some(receipt) = finish.receipt {
-        lines.insert(lines.len().min(2), format!("Receipt {receipt}").into_bytes());
+    let number = finish.receipt.map(|receipt| format!("Receipt {receipt}").into_bytes());
+    if let Some(number) = number.filter(|number| !lines.contains(number)) {
+        lines.insert(lines.len().min(2), number);
     }
     printed(till, FOR_CUSTOMER, &lines)
 }

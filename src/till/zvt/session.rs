@@ -81,6 +81,7 @@ impl Zvt {
             Heard::Unreadable => self.unreadable(now, code::UNREADABLE, out),
             Heard::Answer(command, answer) => self.answered(now, command, answer, out),
             Heard::Silence(command) => self.silence(now, &command, out),
+            Heard::Deaf => self.over(out),
         }
     }
 
@@ -95,16 +96,26 @@ impl Zvt {
             Err(Bad::Malformed) => return self.unreadable(now, code::UNREADABLE, out),
             Err(Bad::Password) => return self.unreadable(now, code::NOT_POSSIBLE, out),
         };
-        match request {
+        match &request {
             Request::Unknown => return self.unreadable(now, code::NOT_POSSIBLE, out),
             Request::Abort => return self.abort(now, out),
-            // A till that registers, logs off or resets has forgotten what ran.
-            Request::Register(_) | Request::LogOff | Request::Reset => {}
-            Request::Wish(_) | Request::RepeatReceipt | Request::Sums { .. } | Request::Status | Request::Formality => {
-                if self.run.as_ref().is_some_and(|run| !matches!(run, Run::Ending)) {
-                    return self.wire.answer(now, &Apdu::negative(code::WAIT), &mut out.bytes);
-                }
+            // Tills poll these, whatever runs.
+            Request::Status | Request::Formality if self.is_busy() => {
+                return self.wire.answer(now, &Apdu::negative(code::WAIT), &mut out.bytes);
             }
+            Request::Wish(wish) if self.is_running(wish) => {
+                self.wire.begin(now);
+                return self.wire.answer(now, &Apdu::positive(), &mut out.bytes);
+            }
+            // Any other begins anew: the till has forgotten what ran.
+            Request::Wish(_)
+            | Request::Status
+            | Request::Formality
+            | Request::RepeatReceipt
+            | Request::Sums { .. }
+            | Request::Register(_)
+            | Request::LogOff
+            | Request::Reset => {}
         }
         if let Some(code) = self.not_ours(&request) {
             return self.unreadable(now, code, out);
@@ -113,6 +124,21 @@ impl Zvt {
         self.aborting = None;
         self.wire.begin(now);
         self.begin(now, request, out);
+    }
+
+    fn is_busy(&self) -> bool {
+        match self.run {
+            Some(Run::Sale(_) | Run::Sums { .. } | Run::Status { .. }) => true,
+            Some(Run::Ending) | None => false,
+        }
+    }
+
+    /// Whether this is the request that runs, asked for again before it is decided: the same sale.
+    fn is_running(&self, again: &Wish) -> bool {
+        match &self.run {
+            Some(Run::Sale(Sale { wish: Some(wish), told: None, .. })) => wish == again,
+            Some(Run::Sale(_) | Run::Sums { .. } | Run::Status { .. } | Run::Ending) | None => false,
+        }
     }
 
     /// Why a command is refused before it runs: a currency that is not the shop's.

@@ -104,6 +104,15 @@ fn a_status_that_waits_gives_way_to_a_newer_one_and_to_the_result() {
 }
 
 #[test]
+fn a_status_that_was_never_sent_is_not_sent_once_the_result_is_there() {
+    check(
+        &format!("{CRATE_ZVT}{PAY}accept 1;+50;step 1;checking 1;paid 1;ok;ok"),
+        "< ok;< done 19 00 29 00 00 00 01 49 09 78;< ok;! pay 12.50 EUR 300s;< status 0E;< result 00;\
+         < line 00 Cafe Nord",
+    );
+}
+
+#[test]
 fn receipts_come_as_lines_as_a_block_or_not_at_all_as_the_till_has_registered() {
     let lines = |config: &str, more: &str| {
         let mut bench = Bench::new(Link::Tcp);
@@ -170,6 +179,14 @@ fn a_line_that_cannot_be_printed_leaves_the_result_with_the_shop_and_ends_as_the
     check(&format!("{paid}no CC;ok"), &format!("{head}< done;! unheard 1"));
     check(&format!("{paid}+5000;+200000"), &format!("{head}! unheard 1"));
     check(&format!("{paid}no 9C;+1999;+1;ok"), &format!("{head}< line 00 Cafe Nord;< line 00 Till 7"));
+    // An enquiry in between makes it no sooner.
+    check(&format!("{paid}no 9C;> 05 01 00;+1999"), &format!("{head}< no 9C"));
+    // A result put off has no receipt yet.
+    check(
+        &format!("> 06 00 06 00 00 00 82 09 78;+50;ok;{PAY}accept 1;paid 1;+50;no 9C;+3000;paid 1;ok"),
+        "< ok;< done 19 00 29 00 00 00 01 49 09 78;< ok;! pay 12.50 EUR 165s;< result 00;! later 1 2000;< result 00;\
+         < line 00 Cafe Nord",
+    );
 }
 
 #[test]
@@ -194,6 +211,11 @@ fn a_result_that_comes_while_nothing_runs_is_unheard_and_not_said() {
     // T4 is over: the till has gone away.
     check(&format!("{PAY}accept 1;+180000;paid 1"), "< ok;! pay 12.50 EUR 165s;! unheard 1");
     check(&format!("{PAY}accept 1;+179999;paid 1"), "< ok;! pay 12.50 EUR 165s;< result 00");
+    // And begins afresh with the result.
+    check(
+        &format!("{PAY}accept 1;+179999;paid 1;+5000;ok"),
+        "< ok;! pay 12.50 EUR 165s;< result 00;< result 00;< done;! taken 1",
+    );
 }
 
 #[test]
@@ -246,20 +268,48 @@ fn an_abort_is_answered_by_the_shop_and_never_once_the_result_is_out() {
 }
 
 #[test]
-fn a_second_command_waits_and_a_registration_begins_anew() {
+fn an_enquiry_waits_and_any_other_command_shows_that_the_till_has_forgotten_what_ran() {
     let begun = "< ok;! pay 12.50 EUR 165s;";
-    check(&format!("{PAY}accept 1;{PAY}> 05 01 00;paid 1;+50"), &format!("{begun}< no 9C;< no 9C;< result 00"));
+    check(&format!("{PAY}accept 1;> 05 01 00;> 06 70 00;paid 1;+50"), &format!("{begun}< no 9C;< no 9C;< result 00"));
     check(
         &format!("{PAY}accept 1;> 06 00 06 00 00 00 00 09 78;paid 1;+50;ok;{PAY}"),
         format!("{begun}< ok;! unheard 1;< done 19 00 29 00 00 00 01 49 09 78;{begun}").trim_end_matches(';'),
+    );
+    check(&format!("{PAY}accept 1;> 06 22 00;> 06 02 00;paid 1"), &format!("{begun}< no 83;< ok;! unheard 1"));
+    check(&format!("{PAY}accept 1;> 06 18 00;paid 1;+50"), &format!("{begun}< ok;! unheard 1;< done"));
+    // It asks what became of it: the sale goes on, and its result is the answer.
+    check(
+        &format!("{PAY}accept 1;> 06 20 03 00 00 00;accept 1;paid 1;+50;ok;ok"),
+        &format!("{begun}< ok;! again;< result 00;< done;! taken 1"),
+    );
+    // It asks for something else: what there is to say to that, the shop says.
+    check(
+        &format!("{PAY}accept 1;> 06 01 07 04 00 00 00 00 20 00;refuse busy;paid 1;+50;ok;ok"),
+        &format!("{begun}< ok;! pay 20.00 EUR 165s;! unheard 1;< result 9C another sale is under way;< fail 9C"),
+    );
+    // A result on its way that the till has not taken is unheard.
+    check(
+        &format!("{PAY}accept 1;paid 1;+50;> 06 01 07 04 00 00 00 00 20 00"),
+        &format!("{begun}< result 00;< ok;! unheard 1;! pay 20.00 EUR 165s"),
     );
     // A till that answers the end by its next command.
     check(
         &format!("{PAY}accept 1;paid 1;+50;ok;{PAY}"),
         format!("{begun}< result 00;< done;! taken 1;{begun}").trim_end_matches(';'),
     );
-    check(&format!("{PAY}accept 1;> 06 22 00;> 06 02 00;paid 1"), &format!("{begun}< no 83;< ok;! unheard 1"));
-    check(&format!("{PAY}accept 1;> 06 18 00;paid 1;+50"), &format!("{begun}< ok;! unheard 1;< done"));
+}
+
+#[test]
+fn the_same_request_while_it_runs_is_the_same_sale() {
+    let begun = "< ok;! pay 12.50 EUR 165s;";
+    check(&format!("{PAY}accept 1;{PAY}paid 1;+50;ok;ok"), &format!("{begun}< ok;< result 00;< done;! taken 1"));
+    // The till waits from then on.
+    check(&format!("{PAY}accept 1;+100000;{PAY}+100000;paid 1"), &format!("{begun}< ok;< result 00"));
+    // Its result is out: whether this is the same sale, the shop says.
+    check(
+        &format!("{PAY}accept 1;paid 1;+50;{PAY}accept 1;paid 1;+50;ok"),
+        &format!("{begun}< result 00;< ok;! unheard 1;! pay 12.50 EUR 165s;< result 00;< done;! taken 1"),
+    );
 }
 
 #[test]
@@ -298,7 +348,10 @@ fn a_day_is_closed_once_the_till_has_taken_its_sums() {
         "> 06 50 03 00 00 00;totals;+50;no 9C;+2000;ok",
         "< ok;! sums day;< result 00;< result 00;< done;! closed 77",
     );
-    check("> 06 50 03 00 00 00;totals;+50;+15000", "< ok;! sums day;< result 00;< result 00;< result 00");
+    check(
+        "> 06 50 03 00 00 00;totals;+50;+15000;> 05 01 00",
+        "< ok;! sums day;< result 00;< result 00;< result 00;< ok;! status",
+    );
     // Asked for in between, nothing is closed.
     check("> 06 10 03 00 00 00;totals;+50;ok;ok", "< ok;! sums day;< result 00;< done");
     check("> 06 50 03 00 00 00;+30000;ok", "< ok;! sums day;< fail FF");
@@ -389,7 +442,9 @@ fn over_tcp_the_rest_of_a_command_may_take_its_time_but_not_for_ever() {
     bench.step("down");
     bench.step("up");
     bench.hear(&pay[..4]);
-    bench.step("+5000");
+    bench.step("+3000");
+    bench.hear(&pay[4..5]);
+    bench.step("+2000");
     assert_eq!(bench.hear(&pay).events.len(), 1);
     assert_eq!(bench.driver.counts().bad_frames, 1);
 }
@@ -432,10 +487,10 @@ fn what_is_not_acknowledged_is_sent_again_after_t2_and_after_a_refusal() {
         &format!("{PAY}accept 1;ack;paid 1;+50;nak;nak;nak;+500000"),
         &format!("{head}< result 00;< result 00;< result 00;! unheard 1"),
     );
-    // Acknowledged, but no answer: said again after T3, as a new frame.
-    serial(&format!("{PAY}accept 1;ack;paid 1;+50;ack;+4999"), &format!("{head}< result 00"));
+    // Acknowledged, but no answer: said again as a new frame, when the till has had time to repeat its own.
+    serial(&format!("{PAY}accept 1;ack;paid 1;+50;ack;+15999"), &format!("{head}< result 00"));
     serial(
-        &format!("{PAY}accept 1;ack;paid 1;+50;ack;+5000;ack;+5000;ack;ok"),
+        &format!("{PAY}accept 1;ack;paid 1;+50;ack;+16000;ack;+16000;ack;ok"),
         &format!("{head}< result 00;< result 00;< result 00;< ack;< done;! taken 1"),
     );
 }
@@ -444,14 +499,20 @@ fn what_is_not_acknowledged_is_sent_again_after_t2_and_after_a_refusal() {
 fn a_repeated_command_is_acknowledged_and_not_done_twice() {
     let head = "< ack;< ok;! pay 12.50 EUR 165s;";
     serial(&format!("{PAY}{PAY}accept 1;ack;paid 1;+50"), &format!("{head}< ack;< ok;< result 00"));
-    // Even when our answer was given up: the till has never heard it.
+    // Our answer was given up: the till waits for nothing any more.
     let wait = Bench::serial_wait(&Apdu::positive());
+    let given_up = format!("{PAY}accept 1;+{wait};+{wait};+{wait};");
+    serial(&format!("{given_up}paid 1"), &format!("{head}< ok;< ok;! unheard 1"));
+    serial(&format!("{given_up}{PAY}"), format!("{head}< ok;< ok;{head}").trim_end_matches(';'));
+    // It may have our answer without our acknowledgement.
+    serial(&format!("{PAY}ack;accept 1;{PAY}ack;paid 1;+50"), &format!("{head}< ack;< ok;< result 00"));
+    serial(&format!("{PAY}ack;accept 1;paid 1;+50;{PAY}"), &format!("{head}< result 00;< ack;< ok"));
+    // It has gone on: this is another request.
     serial(
-        &format!("{PAY}+{wait};+{wait};+{wait};{PAY}ack;accept 1;paid 1;+50"),
-        &format!("{head}< ok;< ok;< ack;< ok;< result 00"),
+        &format!("{PAY}ack;accept 1;paid 1;+50;ack;ok;{PAY}"),
+        format!("{head}< result 00;< ack;< done;! taken 1;{head}").trim_end_matches(';'),
     );
-    // The till has had our answer: this is another command.
-    serial(&format!("{PAY}ack;{PAY}"), &format!("{head}< ack;< no 9C"));
+    serial("> 06 02 00;> 06 02 00;ack;> 06 02 00", "< ack;< ok;< ack;< ok;< ack;< ok");
     // What ran is over: this is another sale.
     serial(
         &format!("{PAY}refuse busy;ack;+50;ack;ok;ack;ok;{PAY}"),
@@ -522,6 +583,12 @@ fn a_request_is_heard_however_it_is_cut_broken_or_surrounded() {
             assert_eq!(bench.hear(&pay).events.len(), 1, "after one wrong at {at}");
         }
     }
+    for cut in 2..pay.len() - 4 {
+        let out = Bench::new(Link::Serial).hear(&[&pay[..cut], &pay[..]].concat());
+        let heard = out.events.len() + usize::from(out.bytes.ends_with(&[NAK]));
+        assert_eq!(heard, 1, "a frame begun anew after {cut} bytes is heard, or refused and said again");
+    }
+    assert_eq!(Bench::new(Link::Serial).hear(&[&pay[..7], &pay[..]].concat()).events.len(), 1);
     let mut bench = Bench::new(Link::Serial);
     let noise = [0x00, 0xff, 0x10, 0x20, ACK, NAK, 0x02, 0x03];
     let out = bench.hear(&[&noise, &pay[..], &noise, &frame(&hex("05 01 00"))].concat());
@@ -613,6 +680,7 @@ fn every_result_and_every_refusal_has_a_code_and_fits_into_its_command() {
             let done = matches!(outcome, Outcome::Approved | Outcome::Returned { .. });
             assert_eq!(fields.byte(0x27) == Some(0), done, "{outcome:?}");
             assert_eq!(fields.get(0x04).is_some(), done, "only what succeeded has an amount");
+            assert_eq!(fields.number(0x87), Ok(Some(41)), "the till mirrors the number of every result");
         }
     }
 }

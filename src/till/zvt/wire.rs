@@ -16,6 +16,9 @@ pub const T2_MS: u64 = 5_000;
 pub const REPEATS: u32 = 2;
 /// T3: how long the till may take to answer a command of ours.
 pub const T3_MS: u64 = 5_000;
+/// T3 on a serial line for all but intermediate status: a till that hears no acknowledgement of its answer says it again
+/// after its own T2, and that is no silence.
+pub const T3_SERIAL_MS: u64 = T3_MS + T2_MS * REPEATS as u64 + 1_000;
 /// How often a result is said again that the till has, but does not answer; then it counts as unheard.
 pub const RESULT_REPEATS: u32 = 2;
 /// Between our answer to a command and our own first command: clients of tills take what comes in one piece for one
@@ -80,6 +83,8 @@ pub(super) enum Heard {
     Answer(Command, Result<(), u8>),
     /// The till gave no answer to a command of ours after all repeats.
     Silence(Command),
+    /// The till did not acknowledge our answer to its command after all repeats: it waits for nothing any more.
+    Deaf,
 }
 
 /// A frame of ours that is not acknowledged yet. Serial.
@@ -102,9 +107,10 @@ enum Side {
 pub(super) struct Wire {
     side: Side,
     up: bool,
-    /// The answer to the till's last command, as long as the till may not have it. Serial.
+    /// The answer to the till's last command, once there is one. Serial.
     answer: Option<Vec<u8>>,
-    /// The till's last command, as long as that one coming again is a repeat. Serial.
+    /// The till's last command, until the till says anything else: the same again is a repeat, since our acknowledgement
+    /// may have been lost even if it has our answer. Serial.
     repeatable: Option<Vec<u8>>,
     commands: VecDeque<Command>,
     air: Option<Air>,
@@ -207,6 +213,8 @@ impl Wire {
     fn framed(&mut self, now: Mono, bytes: &[u8], out: &mut Vec<u8>) -> Option<Heard> {
         let Ok(apdu) = Apdu::parse(bytes) else { return Some(Heard::Unreadable) };
         if apdu.answer().is_some() {
+            // The till has gone on: it knows that we have its command.
+            self.repeatable = None;
             return self.heard(apdu);
         }
         if self.repeatable.as_deref() == Some(bytes) {
@@ -250,11 +258,11 @@ impl Wire {
     /// The till has the frame that is on its way.
     fn acknowledged(&mut self, now: Mono, out: &mut Vec<u8>) {
         match self.air.take() {
-            Some(Air { answer: true, .. }) => {
-                (self.answer, self.repeatable) = (None, None);
-                self.keep_quiet(now.plus_ms(GAP_MS));
+            Some(Air { answer: true, .. }) => self.keep_quiet(now.plus_ms(GAP_MS)),
+            Some(Air { answer: false, .. }) => {
+                let status = self.commands.front().is_some_and(|first| first.what == What::Status);
+                self.asked = Some(now.plus_ms(if status { T3_MS } else { T3_SERIAL_MS }));
             }
-            Some(Air { answer: false, .. }) => self.asked = Some(now.plus_ms(T3_MS)),
             None => {}
         }
         self.pump(now, out);
@@ -270,8 +278,7 @@ impl Wire {
         }
         self.air = None;
         if air.answer {
-            self.pump(now, out);
-            return None;
+            return Some(Heard::Deaf);
         }
         self.done();
         self.commands.pop_front().map(Heard::Silence)
@@ -446,7 +453,7 @@ impl Wire {
             Side::Tcp { stream } => {
                 stream.cut();
                 self.end();
-                (self.owed, self.quiet_until) = (0, None);
+                self.quiet_until = None;
             }
             Side::Serial { frames, .. } => {
                 frames.cut();
