@@ -4,7 +4,10 @@ use crate::cable::Cable;
 use crate::python::Program;
 use crate::rig::{Dress, Phone, Rig, eventually};
 use serde_json::{Value, json};
+use tillgate::sandbox::{FaultKind, FaultyCall};
 use tillgate::shop::effect::{CancelledWhy, DeclinedWhy, Outcome};
+use tillgate::shop::event::AskKind;
+use tillgate::shop::id::SaleId;
 use tillgate::shop::sale::Telling;
 use tillgate::store::{SaleLine, verify};
 
@@ -47,6 +50,46 @@ impl Shop {
         let mut phone = self.rig.phone();
         phone.open(&format!("/t/{TILL}"));
         phone
+    }
+
+    /// A phone that has paid 12.50 at the till and stands there again.
+    fn paid(&self) -> Phone {
+        let mut phone = self.phone();
+        let till = self.till(&["debit", "12.50"]);
+        assert_eq!(till.says(), json!({"asked": true}));
+        pay(&mut phone);
+        assert_eq!(till.says(), answer(0, 12.5, true));
+        phone.reads("Paid. Thank you!");
+        self.stands_again(&mut phone);
+        phone
+    }
+
+    /// The phone puts away what it shows and stands at the till.
+    fn stands_again(&self, phone: &mut Phone) {
+        phone.reload();
+        if phone.has("/finish") {
+            phone.send("/finish");
+        }
+        phone.open(&format!("/t/{TILL}"));
+    }
+
+    /// The return that waits for the phone's choice.
+    fn choosing(&self) -> SaleId {
+        let mut id = None;
+        eventually("the phone is asked", || {
+            id = self.rig.sales().iter().find(|line| line.open && line.kind() != AskKind::Pay).map(|line| line.id);
+            id.is_some()
+        });
+        id.unwrap()
+    }
+
+    /// The phone chooses the first sale, of which so much goes back.
+    fn chooses(&self, phone: &Phone, minor: &str) {
+        let (asked, sale) = (self.choosing().to_string(), self.rig.sales()[0].id.to_string());
+        let form = phone.form();
+        let fields =
+            [("form", form.as_str()), ("asked", &asked), ("sale", &sale), ("minor", minor), ("currency", "EUR")];
+        assert_eq!(phone.posts("choose", &fields), 303);
     }
 
     /// Kills the daemon without a word and starts it again.
@@ -293,6 +336,79 @@ fn without_a_phone_that_has_paid_nothing_is_given_back() {
     }
     phone.reload();
     assert!(shop.rig.sales().is_empty() && shop.rig.payments().is_empty());
+}
+
+#[test]
+fn the_phone_at_the_till_chooses_what_goes_back_and_the_till_hears_how_much() {
+    let shop = Shop::opens();
+    let mut phone = shop.paid();
+    for (args, chosen, verdict) in [
+        (&["credit", "5.00"][..], Some("500"), answer(0, 5.0, true)),
+        (&["credit", "12.50"], None, answer(7, 12.5, true)),
+        (&["refund", "12.50", "--short"], Some("750"), answer(0, 7.5, false)),
+        (&["refund", "12.50"], None, answer(7, 12.5, true)),
+    ] {
+        let till = shop.till(args);
+        assert_eq!(till.says(), json!({"asked": true}));
+        if let Some(minor) = chosen {
+            shop.chooses(&phone, minor);
+        }
+        assert_eq!(till.says(), verdict);
+        assert_eq!(till.ends(), "");
+        shop.stands_again(&mut phone);
+    }
+    assert_eq!(shop.rig.payments()[0].refunded_minor, 1_250);
+    let lines = shop.agrees();
+    let ended: Vec<_> = lines.iter().map(|line| (line.kind(), line.telling())).collect();
+    let taken = Some(Telling::Taken);
+    assert_eq!(ended, [(AskKind::Pay, taken), (AskKind::Refund, taken), (AskKind::Reverse, taken)]);
+}
+
+#[test]
+fn a_customer_who_wants_nothing_back_gets_nothing() {
+    let shop = Shop::opens();
+    let phone = shop.paid();
+    let form = phone.form();
+    let till = shop.till(&["credit", "5.00"]);
+    assert_eq!(till.says(), json!({"asked": true}));
+    let asked = shop.choosing().to_string();
+    assert_eq!(phone.posts("refuse", &[("form", &form), ("asked", &asked)]), 303);
+    assert_eq!(till.says(), answer(7, 5.0, true));
+    assert_eq!(shop.rig.payments()[0].refunded_minor, 0);
+}
+
+#[test]
+fn a_client_killed_between_refund_and_acknowledgement_asks_again_and_it_goes_back_once() {
+    let shop = Shop::opens();
+    let phone = shop.paid();
+    let till = shop.till(&["credit", "5.00", "--dies-before-ack"]);
+    assert_eq!(till.says(), json!({"asked": true}));
+    shop.chooses(&phone, "500");
+    assert_eq!(till.says(), json!({"read": 0}));
+    let untaken = || matches!(shop.rig.sales()[1].telling(), Some(Telling::Unheard { .. }));
+    eventually("the refund is unheard", untaken);
+    let till = shop.till(&["credit", "5.00"]);
+    assert_eq!(till.says(), json!({"asked": true}));
+    assert_eq!(till.says(), answer(0, 5.0, true));
+    let lines = shop.agrees();
+    assert_eq!((shop.rig.payments()[0].refunded_minor, lines.len()), (500, 2));
+    assert_eq!(lines[1].telling(), Some(Telling::Taken));
+}
+
+#[test]
+fn a_daemon_killed_between_refund_and_answer_gives_it_back_once_and_answers_after_its_start() {
+    let mut shop = Shop::opens();
+    let phone = shop.paid();
+    let till = shop.till(&["credit", "5.00", "--short"]);
+    assert_eq!(till.says(), json!({"asked": true}));
+    // The platform has it, and its answer does not come.
+    shop.rig.fault(FaultyCall::Refund, FaultKind::DropAnswer, 1, 0);
+    shop.chooses(&phone, "500");
+    shop.dies_and_starts();
+    assert_eq!(till.says(), answer(0, 5.0, false));
+    eventually("the refund is done", || shop.rig.payments()[0].refunded_minor == 500);
+    let lines = shop.agrees();
+    assert_eq!((lines.len(), lines[1].telling()), (2, Some(Telling::Taken)));
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! `tillgate listen` as a process over a real pty: what it shows, guesses and leaves alone.
 
+use crate::pace::PacedLine;
 use rustix::fs::{Mode, OFlags, fcntl_setfl};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use tillgate::till::frame::encode;
 
@@ -26,11 +27,7 @@ impl Till {
     }
 
     fn listener(&self, args: &[&str]) -> Listener {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tillgate"));
-        command.arg("listen").arg(&self.path).args(args).env_remove("TILLGATE_LOG");
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let said = BufReader::new(child.stdout.take().unwrap());
-        Listener { child, said, text: String::new() }
+        Listener::at(&self.path, args)
     }
 
     /// Whether anything came from the listener.
@@ -47,6 +44,14 @@ struct Listener {
 }
 
 impl Listener {
+    fn at(port: &Path, args: &[&str]) -> Listener {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tillgate"));
+        command.arg("listen").arg(port).args(args).env_remove("TILLGATE_LOG");
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let said = BufReader::new(child.stdout.take().unwrap());
+        Listener { child, said, text: String::new() }
+    }
+
     /// Reads until these words stand there.
     fn until(&mut self, words: &str) {
         while !self.text.contains(words) {
@@ -161,6 +166,31 @@ fn speeds_are_tried_in_turn_while_nothing_makes_sense_and_kept_once_something_do
     let (text, code) = listener.end();
     assert!(text.contains("[till.line]\nbaud = 115200\n") && code == 0, "{text}");
     assert!(!text.contains("19200"), "{text}");
+}
+
+#[test]
+fn a_cable_pulled_and_plugged_again_is_listened_at_again() {
+    let folder = std::env::temp_dir().join(format!("tillgate-listen-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let line = PacedLine::new(&folder);
+    let mut listener = Listener::at(&folder.join("box"), &[]);
+    listener.until("Press the payment key");
+    let whole = hex("10 02 05 01 03 12 34 56 10 03 E0 43");
+    let mut till = std::fs::OpenOptions::new().write(true).open(&line.at_till).unwrap();
+    till.write_all(&whole[..5]).unwrap();
+    listener.until("10 02 05 01 03 ");
+    drop((line, till));
+    listener.until("The line hung up");
+    let line = PacedLine::new(&folder);
+    listener.until("The line is back");
+    let mut till = std::fs::OpenOptions::new().write(true).open(&line.at_till).unwrap();
+    till.write_all(&whole).unwrap();
+    listener.until("This is ZVT");
+    let (text, code) = listener.end();
+    assert!(code == 0 && text.contains("protocol = \"zvt\""), "{text}");
+    assert_eq!(line.to_till.count(), 0, "a listener never writes");
+    drop(line);
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]

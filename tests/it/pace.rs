@@ -101,8 +101,8 @@ pub(crate) struct PacedLine {
 impl PacedLine {
     /// A line whose ends are `box` and `till` in this folder.
     pub(crate) fn new(folder: &Path) -> PacedLine {
-        let (box_master, box_end) = TTYPort::pair().unwrap();
-        let (till_master, till_end) = TTYPort::pair().unwrap();
+        let (box_master, box_end) = pair();
+        let (till_master, till_end) = pair();
         let (at_box, at_till) = (folder.join("box"), folder.join("till"));
         symlink(box_end.name().unwrap(), &at_box).unwrap();
         symlink(till_end.name().unwrap(), &at_till).unwrap();
@@ -122,6 +122,12 @@ impl PacedLine {
         }
         PacedLine { at_box, at_till, to_box, to_till, over, relays, _ends: [box_end, till_end] }
     }
+}
+
+/// Both ends of a pty, closed in programs that a test starts: one that held an end would keep the line up.
+fn pair() -> (TTYPort, TTYPort) {
+    let (master, slave) = TTYPort::pair().unwrap();
+    (master.try_clone_native().unwrap(), slave.try_clone_native().unwrap())
 }
 
 impl Drop for PacedLine {
