@@ -30,7 +30,7 @@ const WORKERS: usize = 2;
 
 /// Files that the daemon opens at most, if it may: the portal's connections and what is kept for all else.
 const FILES_MAX: u64 = 8_192;
-/// Files for books, platform and control socket. Each line has two of its own besides.
+/// Files for books, platform and control socket. Each line has up to three of its own besides.
 const FILES_KEPT: u64 = 192;
 /// Connections of the portal, however few files there may be.
 const CONNECTIONS_MIN: u64 = 64;
@@ -213,7 +213,7 @@ fn allow_files() {
 /// As many connections as there can be files for, so that lines, books and platform never lack one.
 fn portal_limits(tills: usize) -> portal::Limits {
     let files = getrlimit(Resource::Nofile).current.unwrap_or(FILES_MAX);
-    let of_tills = u64::try_from(tills).unwrap_or(u64::MAX).saturating_mul(2);
+    let of_tills = u64::try_from(tills).unwrap_or(u64::MAX).saturating_mul(3);
     let left = files.saturating_sub(FILES_KEPT).saturating_sub(of_tills).max(CONNECTIONS_MIN);
     portal::Limits::default().with_connections(usize::try_from(left).unwrap_or(usize::MAX))
 }

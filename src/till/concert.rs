@@ -61,6 +61,8 @@ pub struct Concert {
     byte_us: u64,
     up: bool,
     place: Place,
+    /// Of a message that is passed over: how many bytes may still come, and when it is over at the latest.
+    skip: Option<(usize, Mono)>,
     asked: Option<Asked>,
     telling: Option<Telling>,
     /// The answer went out in this very read: what else is in it was said before.
@@ -149,6 +151,7 @@ impl Concert {
             byte_us,
             up: false,
             place: Place::Idle,
+            skip: None,
             asked: recalled(memory),
             telling: None,
             answered_now: false,
@@ -158,6 +161,10 @@ impl Concert {
     }
 
     fn byte(&mut self, now: Mono, byte: u8, out: &mut Out) {
+        if self.skips(now, byte) {
+            self.counts.junk_bytes = self.counts.junk_bytes.saturating_add(1);
+            return;
+        }
         match (&mut self.place, byte) {
             (Place::Message { begun: Some(begun), .. }, _) => {
                 begun.bytes.push(byte);
@@ -204,6 +211,20 @@ impl Concert {
                 _,
             ) => self.counts.junk_bytes = self.counts.junk_bytes.saturating_add(1),
         }
+    }
+
+    /// A message that nobody has called for is passed over as a whole: its check may be any byte, and would be heard as a
+    /// call or as an acknowledgement.
+    fn skips(&mut self, now: Mono, byte: u8) -> bool {
+        if let Some((left, gap)) = self.skip.take().filter(|(_, gap)| now < *gap) {
+            let left = left.saturating_sub(1);
+            self.skip = (left > 0).then_some((left, gap.max(now.plus_ms(GAP_MS))));
+            return true;
+        }
+        let expected = matches!(self.place, Place::Message { .. } | Place::Closing { .. });
+        let begins = byte == STX && !expected;
+        self.skip = begins.then_some((REQUEST_BYTES, now.plus_ms(GAP_MS)));
+        begins
     }
 
     /// The till calls.
@@ -560,6 +581,7 @@ impl Driver for Concert {
             return;
         }
         self.up = up;
+        self.skip = None;
         if let Place::Message { begun: Some(_), .. } = self.place {
             self.counts.bad_frames = self.counts.bad_frames.saturating_add(1);
         }

@@ -49,7 +49,13 @@ struct Sale {
     unheard: bool,
 }
 
+/// How much of what was said a failure shows.
+const TRACE_LINES: usize = 60;
+
 struct World {
+    seed: u64,
+    /// What was said last.
+    trace: VecDeque<String>,
     dice: Dice,
     now: u64,
     driver: Concert,
@@ -75,6 +81,8 @@ impl World {
         let mut dice = Dice(seed);
         let noise = [u64::MAX, 3_000, 500, 150][usize::try_from(dice.roll(4)).unwrap()];
         World {
+            seed,
+            trace: VecDeque::new(),
             dice,
             now: 0,
             driver,
@@ -111,8 +119,18 @@ impl World {
         out
     }
 
+    fn trace(&mut self, who: &str, said: &[u8], heard: &[u8], events: &[TillEvent]) {
+        let (said, heard) = (said.escape_ascii(), heard.escape_ascii());
+        let line = format!("{} {who} says {said}, heard {heard}; {events:?}; {:?}", self.now, self.till);
+        self.trace.push_back(line);
+        if self.trace.len() > TRACE_LINES {
+            self.trace.pop_front();
+        }
+    }
+
     fn till_says(&mut self, bytes: &[u8]) {
         let heard = self.line(bytes);
+        self.trace("till", bytes, &heard, &[]);
         if self.up_at.is_none() {
             self.to_driver.extend(heard);
         }
@@ -174,6 +192,9 @@ impl World {
     /// What came out of the driver: its bytes to the till, its events to the shop.
     fn came(&mut self, out: Out) {
         let heard = self.line(&out.bytes);
+        if !out.bytes.is_empty() || !out.events.is_empty() {
+            self.trace("box", &out.bytes, &heard, &out.events);
+        }
         self.to_till.extend(heard);
         for event in out.events {
             match event {
@@ -329,6 +350,15 @@ impl World {
     }
 }
 
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("seed {}", self.seed);
+            self.trace.iter().for_each(|line| println!("{line}"));
+        }
+    }
+}
+
 fn new(memory: &[u8]) -> Concert {
     Concert::new(TillNumber::new(1).unwrap(), ConcertOptions::default(), 1_042, memory)
 }
@@ -361,7 +391,7 @@ fn no_till_takes_one_sales_result_for_anothers_however_bad_the_line() {
         let quiet = world.noise == u64::MAX;
         let lost = world.sales.values().filter(|sale| sale.ended && !sale.taken && !sale.unheard).count();
         assert!(lost <= 1, "seed {seed}: results of which nobody knows whether they were heard: {:?}", world.sales);
-        for (what, times) in world.seen {
+        for (what, times) in std::mem::take(&mut world.seen) {
             *seen.entry((quiet, what)).or_insert(0) += times;
         }
     }

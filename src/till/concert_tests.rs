@@ -369,6 +369,35 @@ fn the_check_may_be_any_control_character() {
 }
 
 #[test]
+fn a_message_that_nobody_called_for_is_passed_over_whatever_its_check_is() {
+    for check in [ENQ, ACK, EOT, NAK] {
+        let pairs = (b' '..=b'~').flat_map(|a| [' ', '@'].map(|b| format!("{}{b}", char::from(a))));
+        let bodies = pairs.map(|pair| with(16, &pair));
+        let message = bodies.map(|body| framed(body.as_bytes())).find(|message| message[36] == check);
+        let message = message.unwrap();
+        let mut play = Play::new();
+        play.hears(&message);
+        assert!(play.said().is_empty(), "idle");
+        play.begins(BODY);
+        play.hears(&message);
+        assert!(play.said().is_empty(), "busy");
+        play.finished(Outcome::Approved);
+        assert_eq!(play.said(), [ENQ]);
+        play.hears(&message);
+        assert!(play.said().is_empty(), "called");
+        play.hears(&[ACK]);
+        assert_eq!(play.said(), answer('0'));
+        play.hears(&message);
+        assert_eq!((play.said(), play.events()), (vec![], vec![]), "answered");
+        // A mere byte of noise costs no more than half a second.
+        play.hears(&[STX]);
+        play.now = play.now.plus_ms(GAP_MS);
+        play.hears(&[ACK]);
+        assert_eq!((play.said(), play.events()), (vec![EOT], vec![TillEvent::Taken { sale: SALE }]));
+    }
+}
+
+#[test]
 fn a_request_comes_whole_however_it_is_cut() {
     let whole = [&[ENQ], framed(BODY.as_bytes()).as_slice(), &[EOT]].concat();
     for cut in 0..=whole.len() {

@@ -282,6 +282,23 @@ fn the_till_killed_between_result_and_acknowledgement_never_costs_the_customer()
     assert_eq!(field(&status, "result_code") == 0, kept, "{status} {sale:?}");
 }
 
+#[test]
+fn money_whose_result_no_till_took_goes_back_where_the_shop_wants_that_and_the_till_hears_so() {
+    let shop = Shop::with("\n[rules]\nunheard = \"refund\"\nunheard_refund_after_secs = 10\n");
+    let mut till = shop.till();
+    let mut phone = shop.paired();
+    till.asks("hold");
+    till.ends_well();
+    till.asks(&format!("pay {PRICE}"));
+    confirm_and_pay(&mut phone);
+    till.hears("StatusInformation(");
+    drop(till);
+    eventually("the money goes back", || shop.rig.payments()[0].refunded_minor == PRICE);
+    eventually("the shop hears of it", || shop.settled_on_one().given_back_minor == PRICE);
+    let status = shop.till().repeats_until_told();
+    assert_eq!(field(&status, "result_code"), 0xb4, "{status}");
+}
+
 /// The shop with one till that speaks ZVT over TCP, besides the rig's own.
 struct Shop {
     rig: Rig,
@@ -292,12 +309,16 @@ struct Shop {
 const PATIENCE_SECS: u64 = 60;
 
 impl Shop {
-    /// As soon as the daemon takes tills.
     fn new() -> Shop {
+        Shop::with("")
+    }
+
+    /// With this in its configuration besides, as soon as the daemon takes tills.
+    fn with(besides: &str) -> Shop {
         let at = format!("{}:20007", own_address());
         let more = format!(
             "\n[[till]]\nnumber = {TILL}\nlabel = \"Bar\"\nport = \"tcp://{at}\"\npeer = \"127.0.0.1\"\n\
-             protocol = \"zvt\"\n\n[till.zvt]\nlongest_wait_secs = {PATIENCE_SECS}\n"
+             protocol = \"zvt\"\n\n[till.zvt]\nlongest_wait_secs = {PATIENCE_SECS}\n{besides}"
         );
         let mut rig = Rig::dressed(Dress { more, ..Dress::default() });
         rig.start();

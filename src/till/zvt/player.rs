@@ -32,8 +32,11 @@ pub struct PlayerSettings {
     /// Whether it says that it takes receipts as blocks of text.
     pub takes_blocks: bool,
     /// What it answers to results.
-    pub answer: fn(&Told) -> Answer,
+    pub answer: Decides,
 }
+
+/// What a till answers, by what it was told.
+pub type Decides = fn(&Told) -> Answer;
 
 /// What a till answers to a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,7 +237,7 @@ impl Player {
         }
         self.accepted()?;
         show(&Shown::Accepted);
-        let (mut lines, mut last, mut aborting) = (Vec::new(), None, false);
+        let (mut heard, mut aborting) = (Heard::default(), false);
         let mut signs = Signs::begin();
         loop {
             if !aborting && self.abort.load(Ordering::SeqCst) {
@@ -251,41 +254,36 @@ impl Player {
                 show(if answer.is_ok() { &Shown::Aborting } else { &Shown::CannotAbort });
                 continue;
             }
-            let mut reply = Apdu::positive();
-            let how = match apdu.control {
-                control::COMPLETION => Some(Ok(Told::read(&apdu.data))),
-                control::ABORTED => Some(Err(apdu.data.first().copied().unwrap_or(code::SYSTEM))),
-                control::INTERMEDIATE_STATUS => {
-                    show(&told::waiting(&apdu.data));
-                    signs.renew(apdu.data.get(1).copied());
-                    None
-                }
-                control::STATUS_INFORMATION => {
-                    let result = Told::read(&apdu.data);
-                    show(&Shown::Told(Box::new(result.clone())));
-                    reply = reply_of((self.settings.answer)(&result));
-                    last = Some(result);
-                    signs.renew(None);
-                    None
-                }
-                control::PRINT_LINE => {
-                    lines.push(told::text(apdu.data.get(1..).unwrap_or_default()));
-                    None
-                }
-                control::PRINT_BLOCK => {
-                    lines.extend(told::block(&apdu.data));
-                    None
-                }
-                _ => {
-                    reply = Apdu::negative(code::NOT_POSSIBLE);
-                    None
-                }
-            };
+            let reply = self.hear(&apdu, &mut heard, &mut signs, show);
             self.wire.send(&reply)?;
-            if let Some(how) = how {
-                return Ok(Ended { how, told: last, lines });
+            if let Some(how) = heard.how {
+                return Ok(Ended { how, told: heard.told, lines: heard.lines });
             }
         }
+    }
+
+    /// One message of the box; what it is answered with.
+    fn hear(&self, apdu: &Apdu, heard: &mut Heard, signs: &mut Signs, show: Show) -> Apdu {
+        match apdu.control {
+            control::COMPLETION => heard.how = Some(Ok(Told::read(&apdu.data))),
+            control::ABORTED => heard.how = Some(Err(apdu.data.first().copied().unwrap_or(code::SYSTEM))),
+            control::INTERMEDIATE_STATUS => {
+                show(&told::waiting(&apdu.data));
+                signs.renew(apdu.data.get(1).copied());
+            }
+            control::STATUS_INFORMATION => {
+                let result = Told::read(&apdu.data);
+                show(&Shown::Told(Box::new(result.clone())));
+                let reply = reply_of((self.settings.answer)(&result));
+                heard.told = Some(result);
+                signs.renew(None);
+                return reply;
+            }
+            control::PRINT_LINE => heard.lines.push(told::text(apdu.data.get(1..).unwrap_or_default())),
+            control::PRINT_BLOCK => heard.lines.extend(told::block(&apdu.data)),
+            _ => return Apdu::negative(code::NOT_POSSIBLE),
+        }
+        Apdu::positive()
     }
 
     /// Whether the box accepts the command. Something else before its answer belongs to an earlier command and is
@@ -301,6 +299,14 @@ impl Player {
         }
         Err(TillError::Silent)
     }
+}
+
+/// What was heard of a command so far.
+#[derive(Default)]
+struct Heard {
+    how: Option<Result<Told, u8>>,
+    told: Option<Told>,
+    lines: Vec<String>,
 }
 
 fn reply_of(answer: Answer) -> Apdu {

@@ -2,7 +2,7 @@
 //!
 //! Source: PA00P016, chapters 2 and 3.
 
-use super::apdu::{Apdu, Malformed, Stream};
+use super::apdu::{Apdu, Stream};
 use super::link::{ACK, Found, Frames, NAK, frame};
 use crate::till::port::{LineSettings, READ_BYTES_MAX, WRITE_WAIT, open, write_all};
 use serialport::{SerialPort, TTYPort};
@@ -167,10 +167,7 @@ impl Wire {
     fn heard(&mut self, bytes: &[u8]) -> io::Result<()> {
         for byte in bytes {
             match &mut self.end {
-                End::Tcp(_, stream) => match stream.push(*byte) {
-                    Some(Ok(apdu)) => self.came.push_back(Came::Apdu(apdu)),
-                    Some(Err(Malformed)) | None => {}
-                },
+                End::Tcp(_, stream) => self.came.extend(stream.push(*byte).and_then(Result::ok).map(Came::Apdu)),
                 End::Serial(_, frames) => match frames.push(*byte) {
                     Some(Found::Ack) => self.came.push_back(Came::Ack),
                     Some(Found::Nak) => self.came.push_back(Came::Nak),
