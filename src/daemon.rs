@@ -30,7 +30,7 @@ const WORKERS: usize = 2;
 
 /// Files that the daemon opens at most, if it may: the portal's connections and what is kept for all else.
 const FILES_MAX: u64 = 8_192;
-/// Files for books, platform and control socket. Each line has two of its own besides.
+/// Files for books, platform and control socket. Each line has up to three of its own besides.
 const FILES_KEPT: u64 = 192;
 /// Connections of the portal, however few files there may be.
 const CONNECTIONS_MIN: u64 = 64;
@@ -213,7 +213,7 @@ fn allow_files() {
 /// As many connections as there can be files for, so that lines, books and platform never lack one.
 fn portal_limits(tills: usize) -> portal::Limits {
     let files = getrlimit(Resource::Nofile).current.unwrap_or(FILES_MAX);
-    let of_tills = u64::try_from(tills).unwrap_or(u64::MAX).saturating_mul(2);
+    let of_tills = u64::try_from(tills).unwrap_or(u64::MAX).saturating_mul(3);
     let left = files.saturating_sub(FILES_KEPT).saturating_sub(of_tills).max(CONNECTIONS_MIN);
     portal::Limits::default().with_connections(usize::try_from(left).unwrap_or(usize::MAX))
 }
@@ -288,6 +288,7 @@ fn till_settings(config: &Config, till: &config::Till) -> TillSettings {
         line: till.line,
         currency: config.shop.currency,
         columns: till.columns,
+        memory: Some(config.store.with_file_name(format!("till-{}.memory", till.number))),
     }
 }
 
@@ -326,7 +327,7 @@ impl Answers {
         let tills = tills.into_iter().map(|till| control::TillLine {
             number: till.number.number(),
             label: till.label,
-            port: till.port.display().to_string(),
+            port: till.port.to_string(),
             online: till.online,
             junk_bytes: till.junk_bytes,
             bad_frames: till.bad_frames,

@@ -13,6 +13,7 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("till_plain", till_plain),
     ("till_player", till_player),
+    ("till_concert", till_concert),
     ("till_zvt_serial", till_zvt_serial),
     ("till_zvt_tcp", till_zvt_tcp),
     ("portal_requests", portal_requests),
@@ -33,6 +34,12 @@ pub fn till_plain(data: &[u8]) {
 /// The till's end of a plain line.
 pub fn till_player(data: &[u8]) {
     till::fuzz::hear(data);
+}
+
+/// Both ends of a Concert line.
+pub fn till_concert(data: &[u8]) {
+    till::fuzz::drive::<till::concert::Concert>(data);
+    till::fuzz::hear_concert(data);
 }
 
 /// The box as a ZVT terminal on a serial line.

@@ -15,7 +15,7 @@ use tillgate::listing::{self, BooksArgs, SalesArgs};
 use tillgate::logging;
 use tillgate::sandbox::{self, SandboxArgs};
 use tillgate::store::{self, Books, Verified, VerifyError};
-use tillgate::till::{self, TillArgs};
+use tillgate::till::{self, ListenArgs, TillArgs};
 
 /// Pay at the till on your own phone, over the shop's own Wi-Fi.
 #[derive(Parser)]
@@ -54,6 +54,8 @@ enum Command {
     Backup(BackupArgs),
     #[command(after_help = TILL_EXAMPLES)]
     Till(TillArgs),
+    #[command(after_help = LISTEN_EXAMPLES)]
+    Listen(ListenArgs),
     /// Run a payment platform to try things on
     #[command(after_help = SANDBOX_EXAMPLES)]
     Sandbox(SandboxArgs),
@@ -99,7 +101,16 @@ const TILL_EXAMPLES: &str = "\
 Examples:
   tillgate till --port /dev/ttyUSB0 status
   tillgate till --port /dev/ttyUSB0 pay 12.50
-  tillgate till --port /dev/ttyUSB0 last";
+  tillgate till --port /dev/ttyUSB0 last
+  tillgate till --protocol zvt --port tcp://192.168.5.1:20007 pay 12.50
+  tillgate till --protocol zvt --port /dev/ttyUSB0 end-of-day";
+
+const LISTEN_EXAMPLES: &str = "\
+Examples:
+  tillgate listen /dev/ttyUSB0
+  tillgate listen /dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A1B2C3D4-if00-port0 --baud 9600 --seconds 60
+
+Exit codes: 0 it is known what the till speaks, 1 it is not, 2 wrong command line, 3 the port cannot be used";
 
 const SANDBOX_EXAMPLES: &str = "\
 Examples:
@@ -199,6 +210,7 @@ fn main() -> ExitCode {
         | Command::Verify(_)
         | Command::Backup(_)
         | Command::Till(_)
+        | Command::Listen(_)
         | Command::Sandbox(_)
         | Command::Demo(_) => logging::LevelFilter::WARN,
     };
@@ -211,6 +223,7 @@ fn main() -> ExitCode {
             Command::Verify(args) => verify(&args),
             Command::Backup(args) => backup(&args),
             Command::Till(args) => return ExitCode::from(till::run(args)),
+            Command::Listen(args) => return ExitCode::from(till::listen(&args)),
             Command::Sandbox(args) => sandbox(args),
             Command::Demo(args) => demo(&args),
         },

@@ -40,11 +40,18 @@ impl House {
 
     /// A shop with these tills, numbered from 1.
     pub(crate) fn with(registers: Vec<Register>) -> House {
+        let ports: Vec<PathBuf> = registers.iter().map(|r| r.path().to_owned()).collect();
+        House { registers, ..House::at(&ports, "") }
+    }
+
+    /// A shop with tills at these ports, numbered from 1; `more` is said of the last one.
+    pub(crate) fn at(ports: &[PathBuf], more: &str) -> House {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let stage = Stage::new().unwrap();
         let platform = stage.start_platform(runtime.handle(), None).unwrap();
-        let ports = registers.iter().zip(1..).map(|(r, n)| (TillNumber::new(n).unwrap(), r.path()));
-        let config = stage.write_config(platform.api, &ports.collect::<Vec<_>>(), "").unwrap();
+        let ports = ports.iter().zip(1..).map(|(port, n)| (TillNumber::new(n).unwrap(), port.as_path()));
+        let config = stage.write_config(platform.api, &ports.collect::<Vec<_>>(), more).unwrap();
+        let registers = Vec::new();
         House { registers, checkout: platform.public, stage, config, _platform: platform, _runtime: runtime }
     }
 

@@ -1,7 +1,8 @@
 //! Measures the daemon as it is shipped, with real ptys, sockets, certificates and books, and the disk beside it.
 //!
-//! `cargo bench --bench daemon` measures for some minutes; with `-- --quick`, in less than one. Fails only where an aim
-//! is missed grossly; on a machine that does other things meanwhile compare figures of one run only.
+//! `cargo bench --bench daemon` measures for some minutes; with `-- --quick`, in less than one; with `-- paced`, only lines
+//! at the pace of real ones. Fails only where an aim is missed grossly; on a machine that does other things meanwhile
+//! compare figures of one run only.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -17,6 +18,9 @@ mod figures;
 mod ground;
 #[allow(dead_code)] // The load wants more of both.
 mod house;
+#[path = "../../tests/it/pace.rs"]
+mod pace;
+mod paced;
 mod phone;
 #[allow(dead_code)]
 mod register;
@@ -56,6 +60,7 @@ struct Dose {
     stored_sales: u64,
     idle: Duration,
     sales_of_one: u32,
+    sales_paced: u32,
     sales_of_each: u32,
     rush: Duration,
 }
@@ -65,6 +70,7 @@ const FULL: Dose = Dose {
     stored_sales: 1_000_000,
     idle: Duration::from_secs(60),
     sales_of_one: 60,
+    sales_paced: 100,
     sales_of_each: 30,
     rush: Duration::from_secs(15),
 };
@@ -73,6 +79,7 @@ const QUICK: Dose = Dose {
     stored_sales: 20_000,
     idle: Duration::from_secs(6),
     sales_of_one: 8,
+    sales_paced: 8,
     sales_of_each: 5,
     rush: Duration::from_secs(3),
 };
@@ -87,9 +94,14 @@ fn main() -> ExitCode {
     }
     let dose = if std::env::args().any(|arg| arg == "--quick") { QUICK } else { FULL };
     let mut figures = Figures::default();
+    if std::env::args().any(|arg| arg == "paced") {
+        paced::all(&mut figures, dose.sales_paced);
+        return ExitCode::from(u8::from(!figures.end()));
+    }
     size(&mut figures);
     starts(&mut figures, dose);
     one_till(&mut figures, dose);
+    paced::all(&mut figures, dose.sales_paced);
     idle(&mut figures, dose);
     all_tills(&mut figures, dose);
     crowd(&mut figures);

@@ -1,6 +1,9 @@
 //! What a good configuration becomes. The bad ones are in `tests/it/cli.rs`.
 
 use super::*;
+use crate::till::concert::ConcertOptions;
+use crate::till::zvt::{Letters, ZvtOptions};
+use crate::till::{LineSettings, Parity, Port, Protocol};
 use std::os::unix::fs::symlink;
 
 /// A folder with a CA, a certificate and its key, as the example names them.
@@ -28,13 +31,13 @@ fn the_example_is_right_once_its_files_are_there() {
     assert_eq!(config.platform.url, "https://payments.example:8443");
     assert_eq!(config.platform.pins, [[0; 32], [0x11; 32]]);
     assert_eq!((config.store.to_str(), config.control.to_str()), (Some(STORE), Some(CONTROL)));
-    assert_eq!(config.tills.iter().map(|t| t.number.number()).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(config.tills.iter().map(|t| t.number.number()).collect::<Vec<_>>(), [1, 2, 3, 4]);
     assert_eq!(config.tills[0].line, crate::till::LineSettings::default());
     let policy = config.policy();
     let defaults = Policy::with_defaults(policy.currency, policy.tills.clone());
     assert_eq!(policy, Policy { amount_min_minor: 10, amount_max_minor: 100_000, ..defaults });
     let odd: Vec<_> = config.warnings.iter().map(|w| w.what.as_str()).collect();
-    assert_eq!(odd.len(), 2, "{odd:?}");
+    assert_eq!(odd.len(), 3, "{odd:?}");
     assert!(odd.iter().all(|w| w.starts_with("there is no /dev/serial/by-id/")), "{odd:?}");
     std::fs::remove_dir_all(folder).unwrap();
 }
@@ -93,6 +96,39 @@ fn a_port_under_two_names_is_one_port() {
     assert_eq!(faults.len(), 1);
     assert_eq!(faults[0].line, second);
     assert!(faults[0].what.contains(&format!("on line {first} is this one")), "{}", faults[0]);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn each_protocol_has_its_line_and_its_options() {
+    let folder = folder("protocols");
+    let text = example(&folder);
+    let (head, _) = text.split_once("[[till]]").unwrap();
+    let tills = "[[till]]\nnumber = 1\nport = \"/dev/null\"\nprotocol = \"concert\"\n\
+                 [till.concert]\nnumber = 3\n[till.line]\ndata_bits = 7\nparity = \"even\"\n\
+                 [[till]]\nnumber = 2\nport = \"/dev/zero\"\nprotocol = \"zvt\"\n[till.line]\nbaud = 115200\n\
+                 [[till]]\nnumber = 3\nport = \"tcp://[::]:20007\"\npeer = \"192.168.1.20\"\nprotocol = \"zvt\"\n\
+                 [till.zvt]\nterminal_id = 12345678\npassword = \"000042\"\nlongest_wait_secs = 600\n\
+                 letters = \"cp437\"\nconfig_byte = 0x8E\n\
+                 [[till]]\nnumber = 100\nport = \"/dev/full\"\nprotocol = \"concert\"\nconcert.number = 1\n";
+    let config = Config::parse(Path::new("t"), &format!("{head}{tills}")).unwrap();
+    let [french, german, far, large] = &config.tills[..] else { panic!("{:?}", config.tills) };
+    let seven_even = LineSettings { seven_bits: true, parity: Parity::Even, ..LineSettings::default() };
+    assert_eq!(french.protocol, Protocol::Concert(ConcertOptions { number: Some(3) }));
+    assert_eq!((&french.port, french.line), (&Port::Serial("/dev/null".into()), seven_even));
+    assert_eq!(german.protocol, Protocol::Zvt(ZvtOptions::default()));
+    assert_eq!(german.line, LineSettings { baud: 115_200, two_stop_bits: true, ..LineSettings::default() });
+    let options = ZvtOptions {
+        terminal_id: 12_345_678,
+        password: Some(42),
+        longest_wait_secs: 600,
+        config_byte: 0x8e,
+        letters: Letters::Cp437,
+    };
+    assert_eq!(far.protocol, Protocol::Zvt(options));
+    let at = Port::Tcp { listen: "[::]:20007".parse().unwrap(), peer: "192.168.1.20".parse().unwrap() };
+    assert_eq!(far.port, at);
+    assert_eq!(large.protocol, Protocol::Concert(ConcertOptions { number: Some(1) }));
     std::fs::remove_dir_all(folder).unwrap();
 }
 

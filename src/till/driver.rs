@@ -4,6 +4,9 @@ use crate::shop::effect::TillAnswer;
 use crate::shop::event::TillEvent;
 use crate::shop::time::Mono;
 
+/// Longest memory of a driver.
+pub const MEMORY_BYTES_MAX: usize = 256;
+
 /// What comes out of a driver. The port writes the bytes and reports the events, in order, bytes first.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Out {
@@ -11,6 +14,8 @@ pub struct Out {
     pub bytes: Vec<u8>,
     /// For the shop.
     pub events: Vec<TillEvent>,
+    /// For the log: what an installer should mend.
+    pub warnings: Vec<String>,
 }
 
 /// How a till prints what a sale left behind.
@@ -81,4 +86,10 @@ pub trait Driver: Send {
 
     /// What was counted.
     fn counts(&self) -> Counts;
+
+    /// What the next driver of this till should know if the program is started again: how to say what is still to be
+    /// said, never what. At most [`MEMORY_BYTES_MAX`]. The port keeps it before it writes the bytes.
+    fn memory(&self) -> &[u8] {
+        &[]
+    }
 }

@@ -39,6 +39,12 @@ pub trait Fuzzed: Driver {
     fn within_limits(&self) -> bool;
     /// The frame that a till would ask this with, heard by a fresh driver, brings the same event.
     fn says_again(ask: &Ask);
+    /// From which byte on a read may not be cut without its meaning another thing.
+    fn whole_from(bytes: &[u8]) -> usize {
+        bytes.len()
+    }
+    /// After whatever came, a good request is understood.
+    fn still_works(&mut self, _now: Mono) {}
 }
 
 enum Op<'a> {
@@ -71,6 +77,7 @@ fn play<D: Fuzzed>(u: &mut Unstructured<'_>) -> Result<()> {
         for out in [&mut out, &mut cut_out] {
             out.bytes.clear();
             out.events.clear();
+            out.warnings.clear();
         }
         let mut heard = 0;
         match &op {
@@ -82,7 +89,8 @@ fn play<D: Fuzzed>(u: &mut Unstructured<'_>) -> Result<()> {
                 };
                 heard = D::frames_heard(bytes);
                 whole.received(now, bytes, &mut out);
-                for part in bytes.chunks(piece).filter(|_| cuts) {
+                let (first, rest) = bytes.split_at(D::whole_from(bytes));
+                for part in first.chunks(piece).chain([rest]).filter(|part| cuts && !part.is_empty()) {
                     cut.received(now, part, &mut cut_out);
                 }
             }
@@ -120,6 +128,7 @@ fn play<D: Fuzzed>(u: &mut Unstructured<'_>) -> Result<()> {
             said.clone_from(&out.bytes);
         }
     }
+    whole.still_works(now);
     Ok(())
 }
 
@@ -319,6 +328,11 @@ fn body_of(frame: &BoxFrame) -> String {
             format!("DAYSUMS|0|{mark}|{}|{sum}|{}|{back}|{}|{}", s.approved, s.given_back, s.unpaid, s.currency)
         }
     }
+}
+
+/// What a Concert till hears.
+pub fn hear_concert(data: &[u8]) {
+    super::concert_fuzz::read(data);
 }
 
 /// What a till hears, and the parts that need no driver: bytes, bodies, texts, the till's memory, receipts.

@@ -1,12 +1,17 @@
 //! `tillgate till`: a till for installers, to try a cable. Plays the till's side and prints what a till would show.
 
-use super::player::{DaySums, Ended, Last, Outcome, PlayError, Player, PlayerSettings, Shown, Sums, TillResult};
-use super::port::{Flow, LineSettings, Parity};
-use crate::shop::event::Ticket;
+use super::concert_frames;
+use super::concert_player::{self, ConcertArgs};
+use super::player::{DaySums, Ended, Last, Outcome, PlayError, Player, PlayerSettings, Show, Shown, Sums, TillResult};
+use super::port::{Flow, LineSettings, Parity, open};
+use super::zvt::installer::{Wish, ZvtArgs, ZvtTill};
+use super::zvt::player_wire::Place;
+use crate::shop::event::{AskKind, Ticket};
 use crate::shop::money::{Amount, Currency};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::thread;
+use std::time::Duration;
 
 /// The sale was paid, or what was asked for came.
 pub const EXIT_DONE: u8 = 0;
@@ -17,18 +22,25 @@ pub const EXIT_USAGE: u8 = 2;
 /// No answer, or not known.
 pub const EXIT_NO_ANSWER: u8 = 3;
 
-/// Play a till on a serial line, to try a cable
+/// Play a till, to try a cable or a network
 #[derive(Args, Clone, Debug)]
 pub struct TillArgs {
-    /// The serial port, such as /dev/serial/by-id/usb-FTDI_...
+    /// The serial port, such as /dev/serial/by-id/usb-FTDI_..., or the box, tcp://HOST:20007 (zvt)
     #[arg(long)]
     port: PathBuf,
     /// Bits a second
     #[arg(long, default_value_t = 9_600)]
     baud: u32,
-    /// Data bits, parity and stop bits
-    #[arg(long, value_enum, default_value_t = Bits::Eight)]
-    bits: Bits,
+    /// Data bits, parity and stop bits; usual are 8N1, and 8N2 for zvt
+    #[arg(long, value_enum)]
+    bits: Option<Bits>,
+    /// What the till speaks
+    #[arg(long, value_enum, default_value_t = Speaks::Plain)]
+    protocol: Speaks,
+    #[command(flatten)]
+    concert: ConcertArgs,
+    #[command(flatten)]
+    zvt: ZvtArgs,
     /// Flow control
     #[arg(long, value_enum, default_value_t = FlowArg::None)]
     flow: FlowArg,
@@ -55,6 +67,13 @@ enum Bits {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
+enum Speaks {
+    Plain,
+    Concert,
+    Zvt,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
 enum FlowArg {
     None,
     Software,
@@ -77,6 +96,11 @@ enum What {
         #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=600))]
         patience: u64,
     },
+    /// Concert: cancel the last sale of this amount
+    Cancel {
+        /// Such as 12.50
+        amount: String,
+    },
     /// Ask to give money back
     Refund {
         /// Such as 12.50
@@ -93,6 +117,8 @@ enum What {
     },
     /// Ask to give back all that is left of a sale
     Reverse {
+        /// ZVT: of the payment with this receipt number, such as 42
+        receipt: Option<u16>,
         /// Of the sale with this ticket; without it the customer's phone chooses
         #[arg(long)]
         of: Option<u32>,
@@ -109,9 +135,14 @@ enum What {
         #[arg(long)]
         close: bool,
     },
+    /// The same as `day --close`
+    EndOfDay,
     /// Abort the sale under way
     Abort,
+    /// ZVT: say what the till can do, as it does when it is switched on
+    Register,
     /// Ask for the last result, or that of a ticket
+    #[command(visible_alias = "repeat")]
     Last {
         /// The ticket; without it the unfinished one in the state file, or the last of all
         #[arg(long)]
@@ -161,46 +192,112 @@ impl From<PlayError> for Failed {
 }
 
 fn play(args: TillArgs) -> Result<u8, Failed> {
-    let currency = Currency::from_code(&args.currency)
-        .ok_or_else(|| Failed::Usage(format!("{} is no currency: use three letters such as EUR", args.currency)))?;
+    match args.protocol {
+        Speaks::Plain => play_plain(args),
+        Speaks::Concert => play_concert(&args),
+        Speaks::Zvt => play_zvt(args),
+    }
+}
+
+fn play_concert(args: &TillArgs) -> Result<u8, Failed> {
+    let usage = |text: &str| Failed::Usage(text.to_owned());
+    let (kind, amount, wait) = match &args.what {
+        What::Pay { amount, patience, .. } => (AskKind::Pay, amount, *patience),
+        What::Refund { amount, .. } => (AskKind::Refund, amount, 120),
+        What::Cancel { amount } => (AskKind::Reverse, amount, 120),
+        What::Abort
+        | What::Last { .. }
+        | What::Status
+        | What::Totals { .. }
+        | What::Register
+        | What::Reverse { .. }
+        | What::Day { .. }
+        | What::EndOfDay => {
+            return Err(usage("a Concert till can pay, refund and cancel, nothing else"));
+        }
+    };
+    let currency = currency_of(args)?;
+    let minor = Amount::parse(amount, currency).map_err(|e| Failed::Usage(e.to_string()))?.minor();
+    let ConcertArgs { number, short, at_once } = args.concert;
+    let request = concert_frames::Request::write(number, minor, !short, kind, currency, at_once);
+    let request = request.ok_or_else(|| usage("a Concert till writes amounts with eight digits: ask for less"))?;
+    let mut port = open(&args.port, &line_of(args)).map_err(|e| Failed::Play(PlayError::Port(e.into())))?;
+    match concert_player::play(&mut port, &request, Duration::from_secs(wait), &mut |line| println!("{line}")) {
+        Ok(answer) => Ok(concert_player::code_of(&answer)),
+        Err(e) => {
+            eprintln!("error: {e}");
+            Ok(EXIT_NO_ANSWER)
+        }
+    }
+}
+
+fn play_zvt(args: TillArgs) -> Result<u8, Failed> {
+    let usage = |text: &str| Failed::Usage(text.to_owned());
+    let currency = currency_of(&args)?;
+    let amount = |text: &str| Amount::parse(text, currency).map_err(|e| Failed::Usage(e.to_string()));
+    let wish = match &args.what {
+        What::Register => Wish::Register,
+        What::Pay { amount: text, ticket: None, .. } => Wish::Pay(amount(text)?),
+        What::Refund { amount: text, of: None, .. } => Wish::Refund(amount(text)?),
+        What::Reverse { receipt: Some(receipt), .. } => Wish::Reverse(*receipt),
+        What::Reverse { receipt: None, .. } => return Err(usage("zvt needs the receipt number: reverse 42")),
+        What::Last { ticket: None, .. } => Wish::Repeat,
+        What::Status => Wish::Status,
+        What::Totals { epoch: None } | What::Day { close: false } => Wish::Totals,
+        What::EndOfDay | What::Day { close: true } => Wish::EndOfDay,
+        What::Pay { .. } | What::Refund { .. } | What::Last { .. } | What::Totals { .. } => {
+            return Err(usage("zvt has neither tickets nor epochs: leave them out"));
+        }
+        What::Cancel { .. } => return Err(usage("zvt cancels by the number of a receipt: use reverse")),
+        What::Abort => return Err(usage("a ZVT till aborts on the line on which it pays: press Ctrl-C during `pay`")),
+    };
+    let (place, line) = (Place::of(&args.port), line_of(&args));
+    Ok(ZvtTill { place, line, currency, args: args.zvt }.play(wish))
+}
+
+fn currency_of(args: &TillArgs) -> Result<Currency, Failed> {
+    let unknown = || Failed::Usage(format!("{} is no currency: use three letters such as EUR", args.currency));
+    Currency::from_code(&args.currency).ok_or_else(unknown)
+}
+
+fn play_plain(args: TillArgs) -> Result<u8, Failed> {
+    if let Place::Tcp(_) = Place::of(&args.port) {
+        return Err(Failed::Usage("the plain protocol is played on serial ports only: name one".to_owned()));
+    }
+    let currency = currency_of(&args)?;
     let amount = |text: &str| Amount::parse(text, currency).map_err(|e| Failed::Usage(e.to_string()));
     let ticket = |epoch: u32, number: Option<u32>| number.map(|number| Ticket { epoch: Some(epoch), number });
     // Amounts are read before the port is opened: a slip of the pen does not touch the line.
     let sum = match &args.what {
         What::Pay { amount: text, .. } | What::Refund { amount: text, .. } => amount(text)?,
-        What::Reverse { .. }
-        | What::Day { .. }
-        | What::Abort
-        | What::Last { .. }
-        | What::Status
-        | What::Totals { .. } => amount("0")?,
+        What::Cancel { .. } => return Err(Failed::Usage("cancel is for Concert: use reverse".to_owned())),
+        What::Register | What::Reverse { receipt: Some(_), .. } => {
+            return Err(Failed::Usage(
+                "the plain protocol has tickets: use --of; registering is one of zvt".to_owned(),
+            ));
+        }
+        What::Reverse { .. } | What::Day { .. } | What::EndOfDay | What::Abort => amount("0")?,
+        What::Last { .. } | What::Status | What::Totals { .. } => amount("0")?,
     };
     let settings = PlayerSettings { line: line_of(&args), memory: args.state.clone(), ..PlayerSettings::default() };
     let mut player = Player::open(&args.port, settings)?;
     let show = &mut print;
     Ok(match args.what {
         What::Pay { ticket: number, epoch, patience, .. } => {
-            abort_on_ctrl_c(&player);
+            abort_on_ctrl_c(press(&player));
             ended(&player.pay(sum, ticket(epoch, number), patience, show)?)
         }
         What::Refund { of, epoch, patience, .. } => {
-            abort_on_ctrl_c(&player);
+            abort_on_ctrl_c(press(&player));
             ended(&player.refund(sum, ticket(epoch, of), patience, show)?)
         }
-        What::Reverse { of, epoch, patience } => {
-            abort_on_ctrl_c(&player);
+        What::Reverse { of, epoch, patience, .. } => {
+            abort_on_ctrl_c(press(&player));
             ended(&player.reverse(sum, ticket(epoch, of), patience, show)?)
         }
-        What::Day { close } => {
-            let sums = player.day(show)?;
-            print_day(&sums);
-            if close {
-                player.close_day(&sums, show)?;
-                println!("day closed");
-            }
-            EXIT_DONE
-        }
-        What::Abort => {
+        What::Day { close } => play_day(&mut player, close, show)?,
+        What::EndOfDay => play_day(&mut player, true, show)?,
+        What::Cancel { .. } | What::Register | What::Abort => {
             player.abort(None, show)?;
             EXIT_DONE
         }
@@ -223,6 +320,21 @@ fn play(args: TillArgs) -> Result<u8, Failed> {
             EXIT_DONE
         }
     })
+}
+
+fn press(player: &Player) -> impl FnOnce() + Send + use<> {
+    let key = player.abort_key();
+    move || key.press()
+}
+
+fn play_day(player: &mut Player, close: bool, show: Show) -> Result<u8, Failed> {
+    let sums = player.day(show)?;
+    print_day(&sums);
+    if close {
+        player.close_day(&sums, show)?;
+        println!("day closed");
+    }
+    Ok(EXIT_DONE)
 }
 
 fn last(last: &Last) -> u8 {
@@ -254,7 +366,11 @@ fn print_day(sums: &DaySums) {
 }
 
 fn line_of(args: &TillArgs) -> LineSettings {
-    let (seven_bits, parity, two_stop_bits) = match args.bits {
+    let usual = match args.protocol {
+        Speaks::Plain | Speaks::Concert => Bits::Eight,
+        Speaks::Zvt => Bits::EightTwo,
+    };
+    let (seven_bits, parity, two_stop_bits) = match args.bits.unwrap_or(usual) {
         Bits::Eight => (false, Parity::None, false),
         Bits::EightTwo => (false, Parity::None, true),
         Bits::EightEven => (false, Parity::Even, false),
@@ -310,13 +426,12 @@ fn code_of(result: &TillResult) -> u8 {
 
 /// The first Ctrl-C aborts the sale, the second one ends the program with the sale unknown. Where the system gives no
 /// signals the sale cannot be aborted from the keyboard and the customer's time ends it.
-fn abort_on_ctrl_c(player: &Player) {
-    let key = player.abort_key();
+pub(super) fn abort_on_ctrl_c(press: impl FnOnce() + Send + 'static) {
     thread::spawn(move || {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else { return };
         runtime.block_on(async {
             if tokio::signal::ctrl_c().await.is_ok() {
-                key.press();
+                press();
             }
             if tokio::signal::ctrl_c().await.is_ok() {
                 std::process::exit(i32::from(EXIT_NO_ANSWER));

@@ -1,11 +1,18 @@
 //! The tills: one line and one driver for each. Turns bytes into events and answers into bytes; decides nothing.
 
+pub mod concert;
+pub mod concert_frames;
+#[cfg(feature = "fuzzing")]
+mod concert_fuzz;
+pub mod concert_player;
 pub mod driver;
 pub mod frame;
 #[cfg(feature = "fuzzing")]
 pub mod fuzz;
 pub mod installer;
+pub mod listen;
 mod mailbox;
+mod opening;
 pub mod plain;
 pub mod player;
 mod player_frames;
@@ -14,10 +21,13 @@ pub mod port;
 pub mod receipt;
 mod request;
 pub mod shown;
+pub mod tcp;
 pub mod words;
 pub mod zvt;
 
 pub use installer::{TillArgs, run};
+pub use listen::{ListenArgs, listen};
+pub use opening::{PortError, stable_name, stable_name_in};
 pub use port::{Flow, LineSettings, Parity};
 pub use receipt::ReceiptFacts;
 
@@ -26,16 +36,19 @@ use crate::inbox::Inbox;
 use crate::shop::effect::TillAnswer;
 use crate::shop::event::TillNumber;
 use crate::shop::money::Currency;
+use concert::{Concert, ConcertOptions};
 use driver::Driver;
 use mailbox::Mailbox;
 use plain::{Plain, PlainSettings};
-use port::{Gauges, Line, WAKES_MAX, Wake};
+use port::{Gauges, Line, WAKES_MAX, Wake, Way};
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::{fmt, io, thread};
+use tcp::{Door, Guest, Listening};
 use zvt::{Link, Zvt, ZvtOptions, ZvtSettings};
 
 /// The language that a till speaks.
@@ -44,6 +57,8 @@ pub enum Protocol {
     /// Our own (`docs/till-protocol.md`).
     #[default]
     Plain,
+    /// Concert E+, as French tills do.
+    Concert(ConcertOptions),
     /// ZVT, the box being the payment terminal.
     Zvt(ZvtOptions),
 }
@@ -52,8 +67,44 @@ impl Protocol {
     /// How a serial line is set for it where nothing else is said.
     pub fn line(self) -> LineSettings {
         match self {
-            Protocol::Plain => LineSettings::default(),
+            Protocol::Plain | Protocol::Concert(_) => LineSettings::default(),
             Protocol::Zvt(_) => zvt::LINE,
+        }
+    }
+}
+
+/// Where a till is joined to us.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Port {
+    /// A serial port; a stable name (`/dev/serial/by-id/..`) survives a replug.
+    Serial(PathBuf),
+    /// A TCP port of ours. Tills may share it and are told apart by their addresses.
+    Tcp {
+        /// Where we listen.
+        listen: SocketAddr,
+        /// The till's own address. Nobody else is listened to.
+        peer: IpAddr,
+    },
+}
+
+impl Port {
+    /// Whether two tills there could not be told apart.
+    fn is(&self, other: &Port) -> bool {
+        match (self, other) {
+            (Port::Serial(one), Port::Serial(two)) => one == two,
+            (Port::Tcp { listen: at, peer: one }, Port::Tcp { listen, peer: two }) => {
+                at == listen && one.to_canonical() == two.to_canonical()
+            }
+            (Port::Serial(_), Port::Tcp { .. }) | (Port::Tcp { .. }, Port::Serial(_)) => false,
+        }
+    }
+}
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Port::Serial(path) => write!(f, "{}", path.display()),
+            Port::Tcp { listen, peer } => write!(f, "tcp://{listen} from {peer}"),
         }
     }
 }
@@ -65,16 +116,18 @@ pub struct TillSettings {
     pub number: TillNumber,
     /// What people call it.
     pub label: String,
-    /// Its serial port; a stable name (`/dev/serial/by-id/..`) survives a replug.
-    pub port: PathBuf,
+    /// Where it is.
+    pub port: Port,
     /// What it speaks.
     pub protocol: Protocol,
-    /// How its line is set.
+    /// How its line is set, if it is serial.
     pub line: LineSettings,
     /// The shop's currency.
     pub currency: Currency,
     /// Width of its paper in characters, 20 to 40.
     pub columns: usize,
+    /// Where its driver keeps what it must know after a restart; without it nothing is kept.
+    pub memory: Option<PathBuf>,
 }
 
 /// Why the tills could not be started.
@@ -83,7 +136,7 @@ pub enum StartError {
     /// Two tills have this number: correct the configuration.
     NumberTwice(TillNumber),
     /// Two tills have this port: correct the configuration.
-    PortTwice(PathBuf),
+    PortTwice(Port),
     /// The system gives no thread: free resources and start again.
     Thread(io::Error),
 }
@@ -92,7 +145,7 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::NumberTwice(till) => write!(f, "till number {till} is used twice: give each till its own"),
-            StartError::PortTwice(port) => write!(f, "two tills share {}: give each till its own port", port.display()),
+            StartError::PortTwice(port) => write!(f, "two tills share {port}: give each till its own port"),
             StartError::Thread(_) => {
                 f.write_str("the system gives no thread for a till: free memory or raise the limit")
             }
@@ -116,9 +169,9 @@ pub struct TillStatus {
     pub number: TillNumber,
     /// What people call it.
     pub label: String,
-    /// Its port.
-    pub port: PathBuf,
-    /// Whether the port is open.
+    /// Where it is.
+    pub port: Port,
+    /// Whether its port is open or its connection stands.
     pub online: bool,
     /// Bytes that belonged to no frame.
     pub junk_bytes: u64,
@@ -136,40 +189,46 @@ pub struct TillStatus {
 
 /// All tills. Dropping it ends their threads; a reader blocked in its port ends when the port hangs up.
 #[derive(Debug)]
-pub struct Tills(BTreeMap<TillNumber, Till>);
+pub struct Tills {
+    tills: BTreeMap<TillNumber, Till>,
+    _listening: Vec<Listening>,
+}
 
 #[derive(Debug)]
 struct Till {
     label: String,
-    port: PathBuf,
+    port: Port,
     mailbox: Arc<Mailbox>,
     gauges: Arc<Gauges>,
     wake: SyncSender<Wake>,
 }
 
 impl Tills {
-    /// Starts two threads for each till. A port that is missing is tried again every second.
+    /// Starts two threads for each till, and one for each address that tills come to. A port that is missing or an
+    /// address that is not ours yet is tried again every second.
     pub fn start(settings: Vec<TillSettings>, shop: &ReceiptFacts, inbox: &Inbox) -> Result<Tills, StartError> {
         let mut tills: BTreeMap<TillNumber, Till> = BTreeMap::new();
         for one in &settings {
             if settings.iter().filter(|s| s.number == one.number).count() > 1 {
                 return Err(StartError::NumberTwice(one.number));
             }
-            if settings.iter().filter(|s| s.port == one.port).count() > 1 {
+            if settings.iter().filter(|s| s.port.is(&one.port)).count() > 1 {
                 return Err(StartError::PortTwice(one.port.clone()));
             }
         }
+        let mut guests: BTreeMap<SocketAddr, BTreeMap<IpAddr, Guest>> = BTreeMap::new();
         for one in settings {
             let number = one.number;
-            tills.insert(number, start_one(one, shop, inbox).map_err(StartError::Thread)?);
+            tills.insert(number, start_one(one, shop, inbox, &mut guests).map_err(StartError::Thread)?);
         }
-        Ok(Tills(tills))
+        let listening = guests.into_iter().map(|(at, guests)| Listening::start(at, guests)).collect::<io::Result<_>>();
+        Ok(Tills { tills, _listening: listening.map_err(StartError::Thread)? })
     }
 
     /// Says something to a till. Never blocks: what the till's port has not yet taken waits in a bounded mailbox, which
     /// drops progress first and results never. A till that is not configured is told nothing.
     pub fn tell(&self, till: TillNumber, answer: TillAnswer) {
-        if let Some(till) = self.0.get(&till) {
+        if let Some(till) = self.tills.get(&till) {
             till.mailbox.put(answer);
             // A full queue of wake-ups wakes it as well.
             let _ = till.wake.try_send(Wake::Told);
@@ -181,18 +240,18 @@ impl Tills {
         let one = |(number, till): (&TillNumber, &Till)| {
             (*number, till.label.clone(), till.port.clone(), Arc::clone(&till.gauges))
         };
-        StatusReader(self.0.iter().map(one).collect())
+        StatusReader(self.tills.iter().map(one).collect())
     }
 }
 
 /// How the lines are doing.
 #[derive(Clone, Debug)]
-pub struct StatusReader(Vec<(TillNumber, String, PathBuf, Arc<Gauges>)>);
+pub struct StatusReader(Vec<(TillNumber, String, Port, Arc<Gauges>)>);
 
 impl StatusReader {
     /// Each till's line now, by till number.
     pub fn status(&self) -> Vec<TillStatus> {
-        let one = |(number, label, port, gauges): &(TillNumber, String, PathBuf, Arc<Gauges>)| TillStatus {
+        let one = |(number, label, port, gauges): &(TillNumber, String, Port, Arc<Gauges>)| TillStatus {
             number: *number,
             label: label.clone(),
             port: port.clone(),
@@ -210,29 +269,44 @@ impl StatusReader {
 
 impl Drop for Tills {
     fn drop(&mut self) {
-        for till in self.0.values() {
+        for till in self.tills.values() {
             till.mailbox.close();
             let _ = till.wake.try_send(Wake::Told);
         }
     }
 }
 
-fn start_one(settings: TillSettings, shop: &ReceiptFacts, inbox: &Inbox) -> io::Result<Till> {
+fn start_one(
+    settings: TillSettings,
+    shop: &ReceiptFacts,
+    inbox: &Inbox,
+    guests: &mut BTreeMap<SocketAddr, BTreeMap<IpAddr, Guest>>,
+) -> io::Result<Till> {
     let (wake, wakes) = sync_channel(WAKES_MAX);
     let mailbox = Arc::new(Mailbox::default());
     let gauges = Arc::new(Gauges::default());
+    let till = settings.number;
+    let way = match &settings.port {
+        Port::Serial(path) => Way::Serial(path.clone(), settings.line),
+        Port::Tcp { listen, peer } => {
+            let door = Arc::new(Door::default());
+            let guest = Guest { till, door: Arc::clone(&door), wake: wake.clone() };
+            guests.entry(*listen).or_default().insert(peer.to_canonical(), guest);
+            Way::Tcp(door)
+        }
+    };
     let line = Line {
-        till: settings.number,
-        path: settings.port.clone(),
-        settings: settings.line,
+        till,
+        way,
         driver: driver_of(&settings, shop),
         mailbox: Arc::clone(&mailbox),
         gauges: Arc::clone(&gauges),
+        memory: settings.memory.clone(),
         inbox: inbox.clone(),
         wake: wake.clone(),
         wakes,
     };
-    thread::Builder::new().name(format!("till-{}", settings.number)).spawn(move || line.run())?;
+    thread::Builder::new().name(format!("till-{till}")).spawn(move || line.run())?;
     Ok(Till { label: settings.label, port: settings.port, mailbox, gauges, wake })
 }
 
@@ -250,6 +324,10 @@ fn driver_of(settings: &TillSettings, shop: &ReceiptFacts) -> Box<dyn Driver> {
             let first_id = u16::try_from(Clock::mono().0 % 10_000).unwrap_or(0);
             Box::new(Plain::new(plain, first_id))
         }
+        Protocol::Concert(options) => {
+            let memory = port::recall(settings.memory.as_deref());
+            Box::new(Concert::new(settings.number, options, settings.line.byte_us(), &memory))
+        }
         Protocol::Zvt(options) => {
             let zvt = ZvtSettings {
                 till: settings.number,
@@ -259,7 +337,11 @@ fn driver_of(settings: &TillSettings, shop: &ReceiptFacts) -> Box<dyn Driver> {
                 byte_us: settings.line.byte_us(),
                 options,
             };
-            Box::new(Zvt::new(zvt, Link::Serial))
+            let link = match settings.port {
+                Port::Serial(_) => Link::Serial,
+                Port::Tcp { .. } => Link::Tcp,
+            };
+            Box::new(Zvt::new(zvt, link))
         }
     }
 }

@@ -1,7 +1,10 @@
-//! One serial port: opens, locks, reads, writes and reopens it, and keeps its driver's deadlines. Knows no protocol.
+//! One till's line: opens, locks, reads, writes and reopens its serial port or takes its connections, and keeps its
+//! driver's deadlines. Knows no protocol.
 
-use super::driver::{Driver, Out};
+use super::driver::{Driver, MEMORY_BYTES_MAX, Out};
 use super::mailbox::Mailbox;
+pub use super::opening::{PortError, open};
+use super::tcp::{Connection, Door};
 use crate::clock::Clock;
 use crate::inbox::Inbox;
 use crate::shop::event::{Event, TillNumber};
@@ -13,12 +16,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often a port that is missing or in use is tried again.
 pub const REOPEN_EVERY: Duration = Duration::from_secs(1);
 /// How long a till may take no byte before what was to be written is dropped (it is repeated by the protocol).
 pub const WRITE_WAIT: Duration = Duration::from_secs(2);
+/// How long it may take that in all, however many bytes it takes now and then: the longest frame at 1200 baud.
+pub const WHOLE_WRITE_WAIT: Duration = Duration::from_secs(10);
 /// Longest piece read at once.
 pub const READ_BYTES_MAX: usize = 1_024;
 /// Pieces and wake-ups that may wait for a port's own thread. Full: the reader waits, and the kernel's buffer after it.
@@ -94,48 +99,32 @@ impl LineSettings {
     }
 }
 
-/// Opens and locks a port: no other program that asks for the lock gets it until it is closed.
-pub fn open(path: &Path, line: &LineSettings) -> Result<TTYPort, serialport::Error> {
-    let mut builder = serialport::new(path.to_string_lossy(), line.baud)
-        .data_bits(if line.seven_bits { serialport::DataBits::Seven } else { serialport::DataBits::Eight })
-        .parity(match line.parity {
-            Parity::None => serialport::Parity::None,
-            Parity::Odd => serialport::Parity::Odd,
-            Parity::Even => serialport::Parity::Even,
-        })
-        .stop_bits(if line.two_stop_bits { serialport::StopBits::Two } else { serialport::StopBits::One })
-        .flow_control(match line.flow {
-            Flow::None => serialport::FlowControl::None,
-            Flow::Software => serialport::FlowControl::Software,
-            Flow::Hardware => serialport::FlowControl::Hardware,
-        })
-        .exclusive(true)
-        .timeout(WRITE_WAIT);
-    if let Some(dtr) = line.dtr {
-        builder = builder.dtr_on_open(dtr);
-    }
-    let mut port = TTYPort::open(&builder)?;
-    if let Some(rts) = line.rts {
-        port.write_request_to_send(rts)?;
-    }
-    Ok(port)
-}
-
-/// Writes all bytes, or gives up when the other side takes none for [`WRITE_WAIT`] (then what waits is thrown away).
+/// Writes all bytes, or gives up when the other side takes none for [`WRITE_WAIT`] or not all within
+/// [`WHOLE_WRITE_WAIT`] (then what waits is thrown away).
 ///
 /// Byte by byte: the library waits until *something* can be written and then blocks until *all* is, so only a single
 /// byte is sure not to block for ever.
 pub fn write_all(port: &mut TTYPort, bytes: &[u8]) -> io::Result<()> {
+    write_within(port, bytes, WHOLE_WRITE_WAIT)
+}
+
+fn write_within(port: &mut TTYPort, bytes: &[u8], whole: Duration) -> io::Result<()> {
+    let begun = Instant::now();
     let mut left = bytes;
     while let Some((first, rest)) = left.split_first() {
-        match port.write(std::slice::from_ref(first)) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(_) => left = rest,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => {
-                let _ = port.clear(ClearBuffer::Output);
-                return Err(e);
+        let written = match port.write(std::slice::from_ref(first)) {
+            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+            Ok(_) if begun.elapsed() > whole => Err(io::ErrorKind::TimedOut.into()),
+            Ok(_) => {
+                left = rest;
+                Ok(())
             }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(()),
+            Err(e) => Err(e),
+        };
+        if let Err(e) = written {
+            let _ = port.clear(ClearBuffer::Output);
+            return Err(e);
         }
     }
     Ok(())
@@ -163,7 +152,7 @@ pub fn read_all(port: &mut TTYPort, mut piece: impl FnMut(&[u8]) -> bool) {
 /// What wakes a port's own thread.
 #[derive(Debug)]
 pub(super) enum Wake {
-    /// The mailbox holds something.
+    /// The mailbox holds something, or somebody stands before the door.
     Told,
     /// Bytes from the port opened as the n-th.
     Bytes(u64, Vec<u8>),
@@ -186,14 +175,38 @@ pub(super) struct Gauges {
 /// One till's line and all that belongs to it; lives on its own thread.
 pub(super) struct Line {
     pub(super) till: TillNumber,
-    pub(super) path: PathBuf,
-    pub(super) settings: LineSettings,
+    pub(super) way: Way,
     pub(super) driver: Box<dyn Driver>,
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) gauges: Arc<Gauges>,
+    /// Where the driver's memory is kept, if anywhere.
+    pub(super) memory: Option<PathBuf>,
     pub(super) inbox: Inbox,
     pub(super) wake: SyncSender<Wake>,
     pub(super) wakes: Receiver<Wake>,
+}
+
+/// How a line is joined to its till.
+pub(super) enum Way {
+    /// By a serial port.
+    Serial(PathBuf, LineSettings),
+    /// By connections that the till makes.
+    Tcp(Arc<Door>),
+}
+
+/// What joins a line to its till, while something does.
+enum Joint {
+    Serial(TTYPort),
+    Tcp(Connection),
+}
+
+impl Joint {
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Joint::Serial(port) => write_all(port, bytes),
+            Joint::Tcp(connection) => connection.write_all(bytes),
+        }
+    }
 }
 
 /// The gateway has gone: nothing more is to be done.
@@ -203,81 +216,130 @@ impl Line {
     /// Runs until the gateway has gone.
     pub(super) fn run(mut self) {
         let mut opened: u64 = 0;
-        let mut complained = false;
+        let mut complained: Option<io::ErrorKind> = None;
         loop {
-            let result = match self.connect(opened.saturating_add(1)) {
-                Ok(port) => {
+            let result = match self.join(opened.saturating_add(1)) {
+                Ok(Some(joint)) => {
                     opened = opened.saturating_add(1);
-                    complained = false;
+                    complained = None;
                     self.gauges.reopened.store(opened.saturating_sub(1), Ordering::Relaxed);
-                    tracing::info!(till = %self.till, port = %self.path.display(), "till port open");
-                    self.serve(opened, port)
+                    self.serve(opened, joint)
                 }
+                Ok(None) => Ok(()),
                 Err(e) => {
-                    if !complained {
-                        complained = true;
-                        tracing::warn!(till = %self.till, port = %self.path.display(), error = %e,
-                            "till port cannot be opened, trying again every second: check cable and port name");
+                    // Said again when it fails otherwise than before, not each second.
+                    if complained != Some(e.kind()) {
+                        complained = Some(e.kind());
+                        self.complain(&e);
                     }
                     Ok(())
                 }
             };
-            if result.and_then(|()| self.wait_closed()).is_err() {
+            if result.and_then(|()| self.wait_apart()).is_err() {
                 return;
             }
         }
     }
 
-    /// Opens the port and starts its reader.
-    fn connect(&self, opened: u64) -> io::Result<TTYPort> {
-        let port = open(&self.path, &self.settings)?;
+    /// Opens the port, or lets in the till that has come, and starts the reader. `None`: no till has come.
+    fn join(&self, nth: u64) -> io::Result<Option<Joint>> {
+        match &self.way {
+            Way::Serial(path, settings) => {
+                let port = self.connect(path, settings, nth)?;
+                tracing::info!(till = %self.till, port = %path.display(), "till port open");
+                Ok(Some(Joint::Serial(port)))
+            }
+            Way::Tcp(door) => {
+                let Some(connection) = door.enter() else { return Ok(None) };
+                connection.read_on(self.till, nth, self.wake.clone())?;
+                tracing::info!(till = %self.till, "till connected");
+                Ok(Some(Joint::Tcp(connection)))
+            }
+        }
+    }
+
+    fn complain(&self, e: &io::Error) {
+        match &self.way {
+            Way::Serial(..) => tracing::warn!(till = %self.till, error = %e,
+                "till port cannot be opened, trying again every second"),
+            Way::Tcp(_) => tracing::warn!(till = %self.till, error = %e, "till cannot be listened to: free memory"),
+        }
+    }
+
+    fn connect(&self, path: &Path, settings: &LineSettings, nth: u64) -> io::Result<TTYPort> {
+        let port = open(path, settings)?;
         // What was said before anybody listened is stale; a till that still wants it says it again.
         port.clear(ClearBuffer::Input)?;
         let mut reading = port.try_clone_native()?;
         let wake = self.wake.clone();
         thread::Builder::new().name(format!("till-{}-read", self.till)).spawn(move || {
-            read_all(&mut reading, |piece| wake.send(Wake::Bytes(opened, piece.to_vec())).is_ok());
+            read_all(&mut reading, |piece| wake.send(Wake::Bytes(nth, piece.to_vec())).is_ok());
             // Closed before it is reported, so that it can be opened again.
             drop(reading);
-            let _ = wake.send(Wake::Gone(opened));
+            let _ = wake.send(Wake::Gone(nth));
         })?;
         Ok(port)
     }
 
-    /// While the port is open.
-    fn serve(&mut self, opened: u64, mut port: TTYPort) -> Result<(), Over> {
+    /// While the till is joined.
+    fn serve(&mut self, nth: u64, mut joint: Joint) -> Result<(), Over> {
         self.gauges.online.store(true, Ordering::Relaxed);
-        self.step(Some(&mut port), |driver, now, out| driver.line(now, true, out))?;
+        self.step(Some(&mut joint), |driver, now, out| driver.line(now, true, out))?;
         loop {
             match self.next_wake(None) {
                 Some(Wake::Told) => {}
-                Some(Wake::Bytes(n, bytes)) if n == opened => {
-                    self.step(Some(&mut port), |driver, now, out| driver.received(now, &bytes, out))?;
+                Some(Wake::Bytes(n, bytes)) if n == nth => {
+                    self.step(Some(&mut joint), |driver, now, out| driver.received(now, &bytes, out))?;
                 }
-                Some(Wake::Gone(n)) if n == opened => break,
+                Some(Wake::Gone(n)) if n == nth => break,
                 Some(Wake::Bytes(..) | Wake::Gone(_)) => {}
-                None => self.step(Some(&mut port), |driver, now, out| driver.passed(now, out))?,
+                None => self.step(Some(&mut joint), |driver, now, out| driver.passed(now, out))?,
             }
-            self.tell_waiting(Some(&mut port))?;
+            self.tell_waiting(Some(&mut joint))?;
         }
-        tracing::warn!(till = %self.till, port = %self.path.display(), "till port hung up: check cable and adapter");
-        let _ = port.clear(ClearBuffer::Output);
-        drop(port);
+        self.part(joint);
         self.gauges.online.store(false, Ordering::Relaxed);
         self.step(None, |driver, now, out| driver.line(now, false, out))
     }
 
-    /// While the port is closed: until it is time to try again. The driver's clock goes on.
-    fn wait_closed(&mut self) -> Result<(), Over> {
-        let again = Clock::mono().plus_ms(u64::try_from(REOPEN_EVERY.as_millis()).unwrap_or(u64::MAX));
-        while Clock::mono() < again {
-            match self.next_wake(Some(again)) {
+    fn part(&self, joint: Joint) {
+        if let Joint::Serial(port) = &joint {
+            let _ = port.clear(ClearBuffer::Output);
+        }
+        drop(joint);
+        match &self.way {
+            Way::Serial(path, _) => {
+                tracing::warn!(till = %self.till, port = %path.display(), "till port hung up: check cable and adapter");
+            }
+            Way::Tcp(door) => {
+                door.leave();
+                tracing::info!(till = %self.till, "till disconnected");
+            }
+        }
+    }
+
+    /// Until the till may be joined again: a port is tried every second, a till comes when it likes. The driver's clock
+    /// goes on.
+    fn wait_apart(&mut self) -> Result<(), Over> {
+        let again = match &self.way {
+            Way::Serial(..) => Some(Clock::mono().plus_ms(u64::try_from(REOPEN_EVERY.as_millis()).unwrap_or(u64::MAX))),
+            Way::Tcp(_) => None,
+        };
+        while again.is_none_or(|again| Clock::mono() < again) && !self.is_knocked_at() {
+            match self.next_wake(again) {
                 Some(Wake::Told | Wake::Bytes(..) | Wake::Gone(_)) => {}
                 None => self.step(None, |driver, now, out| driver.passed(now, out))?,
             }
             self.tell_waiting(None)?;
         }
         Ok(())
+    }
+
+    fn is_knocked_at(&self) -> bool {
+        match &self.way {
+            Way::Serial(..) => false,
+            Way::Tcp(door) => door.is_knocked_at(),
+        }
     }
 
     /// Waits for a wake-up, the driver's deadline or `until`; without either, for ever.
@@ -287,9 +349,9 @@ impl Line {
         self.wakes.recv_timeout(Duration::from_millis(Clock::mono().ms_until(due))).ok()
     }
 
-    fn tell_waiting(&mut self, mut port: Option<&mut TTYPort>) -> Result<(), Over> {
+    fn tell_waiting(&mut self, mut joint: Option<&mut Joint>) -> Result<(), Over> {
         while let Some(answer) = self.mailbox.take() {
-            self.step(port.as_deref_mut(), |driver, now, out| driver.tell(now, &answer, out))?;
+            self.step(joint.as_deref_mut(), |driver, now, out| driver.tell(now, &answer, out))?;
         }
         if self.mailbox.closed() { Err(Over) } else { Ok(()) }
     }
@@ -297,17 +359,24 @@ impl Line {
     /// One call of the driver, and what comes of it.
     fn step(
         &mut self,
-        port: Option<&mut TTYPort>,
+        joint: Option<&mut Joint>,
         call: impl FnOnce(&mut dyn Driver, Mono, &mut Out),
     ) -> Result<(), Over> {
         let mut out = Out::default();
+        let before = self.memory.as_ref().map(|_| self.driver.memory().to_vec());
         call(self.driver.as_mut(), Clock::mono(), &mut out);
-        if let Some(port) = port
+        if before.is_some_and(|before| before != self.driver.memory()) {
+            self.keep_memory();
+        }
+        if let Some(joint) = joint
             && !out.bytes.is_empty()
-            && let Err(e) = write_all(port, &out.bytes)
+            && let Err(e) = joint.write_all(&out.bytes)
         {
             self.gauges.writes_dropped.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(till = %self.till, error = %e, "till does not read");
+        }
+        for text in &out.warnings {
+            tracing::warn!(till = %self.till, "{text}");
         }
         let counts = self.driver.counts();
         self.gauges.junk_bytes.store(counts.junk_bytes, Ordering::Relaxed);
@@ -323,9 +392,48 @@ impl Line {
     }
 }
 
+impl Line {
+    /// Not synced: it has to outlive the program, and a till does not wait for an answer over a power cut.
+    fn keep_memory(&self) {
+        let Some(file) = &self.memory else { return };
+        let made = file.with_extension("new");
+        let kept = std::fs::write(&made, self.driver.memory()).and_then(|()| std::fs::rename(&made, file));
+        if let Err(error) = kept {
+            tracing::warn!(till = %self.till, file = %file.display(), %error,
+                "cannot keep what a till waits for: after a restart it would not be answered; look at the disk");
+        }
+    }
+}
+
+/// A driver's memory, if there is any that makes sense.
+pub(super) fn recall(file: Option<&Path>) -> Vec<u8> {
+    let kept = file.and_then(|file| std::fs::read(file).ok()).unwrap_or_default();
+    if kept.len() > MEMORY_BYTES_MAX { Vec::new() } else { kept }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_till_that_takes_a_byte_now_and_then_does_not_hold_its_line_for_ever() {
+        let (mut master, mut slave) = TTYPort::pair().unwrap();
+        slave.set_timeout(WRITE_WAIT).unwrap();
+        let (over, ends) = std::sync::mpsc::channel::<()>();
+        let reading = thread::spawn(move || {
+            // Never so long that a single byte would time out.
+            while let Err(std::sync::mpsc::RecvTimeoutError::Timeout) = ends.recv_timeout(Duration::from_millis(20)) {
+                let _ = master.read(&mut [0; 64]);
+            }
+        });
+        let begun = Instant::now();
+        // More than a terminal's buffers hold.
+        let written = write_within(&mut slave, &[0x55; 1 << 20], Duration::from_millis(300));
+        assert_eq!(written.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        drop(over);
+        reading.join().unwrap();
+    }
 
     #[test]
     fn a_byte_takes_as_long_as_its_bits() {

@@ -174,9 +174,9 @@ impl fmt::Display for PlayError {
                 f.write_str("the result did not come: it is not known whether this sale is paid; ask with `last`")
             }
             PlayError::NotUnderstood(why) => write!(f, "the box does not understand the request: wrong {why}"),
-            PlayError::Port(e) => {
-                write!(f, "port cannot be used: {e}; check its name, its rights and that no other program has it")
-            }
+            // A port that cannot be opened says itself what to do.
+            PlayError::Port(e) if e.get_ref().is_some() => e.fmt(f),
+            PlayError::Port(e) => write!(f, "the port cannot be used: {e}; check cable and adapter"),
             PlayError::Memory(e) => write!(f, "state file cannot be used: {e}; check its place and rights"),
         }
     }

@@ -79,6 +79,15 @@ port = "/dev/zero"
 baud = 9600
 "#;
 
+/// Two tills whose ports cannot be beside one another.
+fn two_on_tcp(first: &str, second: &str) -> String {
+    let till = |number: u8, port: &str, peer: &str| {
+        format!("[[till]]\nnumber = {number}\nport = \"tcp://{port}\"\npeer = \"{peer}\"\nprotocol = \"zvt\"\n")
+    };
+    // The same address, written in two ways.
+    till(3, first, "192.168.1.20") + &till(4, second, "::ffff:192.168.1.20")
+}
+
 /// What is written instead of what -> where the fault is, and words of its text.
 #[rustfmt::skip]
 const BROKEN: &[(&str, &str, &str, &str)] = &[
@@ -112,7 +121,32 @@ const BROKEN: &[(&str, &str, &str, &str)] = &[
     ("baud = 9600", "rts = \"on\"", "30:7", "`rts` is true or false | rts = true"),
     ("number = 2", "number = 2\ncolumns = 80", "27:11", "from 20 to 40"),
     ("baud = 9600", "data_bits = 9", "30:13", "from 7 to 8"),
-    ("number = 2", "number = 2\nprotocol = \"zvt\"", "27:12", "`protocol` cannot be \"zvt\" | it can be: plain"),
+    ("number = 2", "number = 2\nprotocol = \"opi\"", "27:12", "`protocol` cannot be \"opi\" | it can be: plain, concert, zvt"),
+    // protocols and their options
+    ("baud = 9600", "[till.zvt]\nterminal_id = 7", "30:1", "is for tills with protocol = \"zvt\" | or take the section away"),
+    ("number = 2", "number = 2\nprotocol = \"zvt\"\n[till.concert]\nnumber = 1\n[[till]]\nnumber = 3", "28:1", "is for tills with protocol = \"concert\""),
+    ("number = 2", "number = 100\nprotocol = \"concert\"", "26:10", "100 does not fit into a Concert request, which has room for 01 to 99 | number = 1"),
+    ("number = 2", "number = 100\nprotocol = \"concert\"\nconcert.number = 100", "28:18", "from 1 to 99"),
+    ("number = 2", "number = 2\nprotocol = \"zvt\"\nzvt.password = \"12345\"", "28:16", "a password has six digits"),
+    ("number = 2", "number = 2\nprotocol = \"zvt\"\nzvt.password = 123456", "28:16", "`password` is text | password = \"123456\""),
+    ("number = 2", "number = 2\nprotocol = \"zvt\"\nzvt.letters = \"utf8\"", "28:15", "`letters` cannot be \"utf8\" | it can be: ascii, cp437"),
+    ("number = 2", "number = 2\nprotocol = \"zvt\"\nzvt.longest_wait_secs = 30", "28:25", "from 60 to 900"),
+    ("port = \"/dev/zero\"\n\n[till.line]\nbaud = 9600", "port = \"/dev/zero\"\nprotocol = \"zvt\"\n\n[till.line]\ndata_bits = 7\nparity = \"even\"", "30:1", "ZVT needs 8 data bits: it sends bytes of all values | write data_bits = 8"),
+    ("port = \"/dev/zero\"\n\n[till.line]\nbaud = 9600", "port = \"/dev/zero\"\nprotocol = \"zvt\"\n\n[till.line]\nflow = \"software\"", "30:1", "ZVT sends bytes that software flow control would swallow | \"hardware\" where the till has RTS and CTS"),
+    ("port = \"/dev/zero\"\n\n[till.line]\nbaud = 9600", "port = \"/dev/zero\"\nprotocol = \"concert\"\n\n[till.line]\nflow = \"software\"", "30:1", "Concert sends bytes that software flow control would swallow"),
+    ("baud = 9600", "flow = \"hardware\"\nrts = true", "29:1", "hardware flow control moves RTS itself"),
+    // tills on TCP
+    ("\"/dev/zero\"", "\"tcp://0.0.0.0:20007\"", "27:8", "known by its address, which `peer` says | peer = \"192.168.1.20\""),
+    ("\"/dev/zero\"", "\"tcp://0.0.0.0:20007\"\npeer = \"192.168.1.20\"", "27:8", "the plain protocol is spoken on serial lines only | protocol = \"zvt\""),
+    ("\"/dev/zero\"", "\"tcp://0.0.0.0:20007\"\npeer = \"192.168.1.20\"\nprotocol = \"concert\"", "27:8", "Concert is spoken on serial lines only"),
+    ("\"/dev/zero\"", "\"tcp://box:20007\"\npeer = \"192.168.1.20\"\nprotocol = \"zvt\"", "27:8", "\"box:20007\" is no address to listen at | tcp://0.0.0.0:20007"),
+    ("\"/dev/zero\"", "\"tcp://0.0.0.0:0\"\npeer = \"192.168.1.20\"\nprotocol = \"zvt\"", "27:8", "must know to which TCP port"),
+    ("\"/dev/zero\"", "\"tcp://0.0.0.0:20007\"\npeer = \"till2\"\nprotocol = \"zvt\"", "28:8", "\"till2\" is no address | let the router always give it that one"),
+    ("\"/dev/zero\"", "\"tcp://0.0.0.0:20007\"\npeer = \"0.0.0.0\"\nprotocol = \"zvt\"", "28:8", "no till has the address 0.0.0.0"),
+    ("\"/dev/zero\"", "\"tcp://0.0.0.0:20007\"\npeer = \"192.168.1.20\"\nprotocol = \"zvt\"", "31:1", "a till on TCP has no serial line | take [till.line] away"),
+    ("\"/dev/zero\"", "\"/dev/zero\"\npeer = \"192.168.1.20\"", "28:8", "a till at a serial port has no address | take `peer` away"),
+    ("\n[till.line]\nbaud = 9600\n", "TWO_ON_TCP", "35:8", "the till on line 30 is at 192.168.1.20 and comes to 0.0.0.0:20007 too"),
+    ("\n[till.line]\nbaud = 9600\n", "TWO_LISTEN", "35:8", "0.0.0.0:20007 on line 30 and 192.168.1.1:20007 cannot be listened at together"),
     // money
     ("\"EUR\"", "\"EURO\"", "3:12", "\"EURO\" is no currency | ISO 4217"),
     ("\"EUR\"", "\"eur\"", "3:12", "did you mean \"EUR\"?"),
@@ -158,7 +192,10 @@ fn each_fault_is_named_with_its_place_and_its_fix() {
     let mut wrong = Vec::new();
     for (old, new, place, words) in BROKEN {
         assert!(GOOD.contains(old), "the case replaces {old}, which is not there");
-        std::fs::write(&file, GOOD.replacen(old, new, 1).replace("DIR", dir)).unwrap();
+        let text_of = GOOD.replacen(old, new, 1).replace("DIR", dir);
+        let text_of = text_of.replace("TWO_ON_TCP", &two_on_tcp("0.0.0.0:20007", "0.0.0.0:20007"));
+        let text_of = text_of.replace("TWO_LISTEN", &two_on_tcp("0.0.0.0:20007", "192.168.1.1:20007"));
+        std::fs::write(&file, text_of).unwrap();
         let output = tillgate(&["check", "--config", name]);
         let said = text(&output.stderr);
         let placed = said.lines().any(|l| l.starts_with(&format!("{name}:{place}: ")));
@@ -219,6 +256,22 @@ fn a_port_that_is_not_there_now_is_a_warning() {
         said.starts_with("warning: ") && said.contains("t.toml:27:8: there is no /dev/serial/by-id/gone now"),
         "{said}"
     );
+}
+
+#[test]
+fn a_port_whose_name_may_change_and_one_that_is_no_device_are_warnings() {
+    let folder = Folder::new("names");
+    let file = folder.file("t.toml");
+    for (port, words) in [
+        ("/dev/ttyUSB97", "/dev/ttyUSB97 may be another adapter after the next start | its name in /dev/serial/by-id"),
+        ("/dev/ttyACM97", "/dev/ttyACM97 may be another adapter | /dev/serial/by-path"),
+        (file.to_str().unwrap(), "is no serial port"),
+    ] {
+        std::fs::write(&file, GOOD.replace("DIR", folder.0.to_str().unwrap()).replace("/dev/zero", port)).unwrap();
+        let output = tillgate(&["check", "--config", file.to_str().unwrap()]);
+        let said = text(&output.stderr);
+        assert!(output.status.code() == Some(0) && words.split(" | ").all(|w| said.contains(w)), "{port}: {said}");
+    }
 }
 
 #[test]

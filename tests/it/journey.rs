@@ -1,6 +1,7 @@
 //! Whole payments through the running daemon: every scenario ends with shop, platform and till agreeing.
 
 mod faults;
+mod habits;
 mod kills;
 mod process;
 mod returns;

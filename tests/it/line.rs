@@ -15,7 +15,7 @@ use tillgate::shop::id::SaleId;
 use tillgate::shop::money::Currency;
 use tillgate::shop::sale::Code;
 use tillgate::till::frame::{Decoder, encode};
-use tillgate::till::{LineSettings, Protocol, ReceiptFacts, TillSettings, Tills};
+use tillgate::till::{LineSettings, Port, Protocol, ReceiptFacts, TillSettings, Tills};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const LINES: u16 = 8;
@@ -145,10 +145,11 @@ fn settings(number: u16, port: &Path) -> TillSettings {
     TillSettings {
         number: TillNumber::new(number).unwrap(),
         label: String::new(),
-        port: port.to_owned(),
+        port: Port::Serial(port.to_owned()),
         protocol: Protocol::Plain,
         line: LineSettings::default(),
         currency: Currency::from_code("EUR").unwrap(),
         columns: 24,
+        memory: None,
     }
 }

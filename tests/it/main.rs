@@ -10,10 +10,16 @@
 )]
 
 mod cli;
+mod concert;
 mod journey;
 mod line;
+mod listen;
+mod pace;
 mod platform;
+mod port;
 mod portal;
 mod store;
+mod tcp;
 mod till;
 mod watchdog;
+mod zvt_till;

@@ -15,7 +15,7 @@ use tillgate::shop::money::{Amount, Currency};
 use tillgate::shop::sale::Code;
 use tillgate::till::frame::encode;
 use tillgate::till::player::{self, Answer, Ended, Last, PlayError, Player, PlayerSettings, Shown, TillResult};
-use tillgate::till::{LineSettings, Protocol, ReceiptFacts, TillSettings, Tills};
+use tillgate::till::{LineSettings, Port, Protocol, ReceiptFacts, TillSettings, Tills};
 use tokio::sync::mpsc::Receiver;
 
 /// Longer than anything here takes on a busy machine.
@@ -533,11 +533,12 @@ fn settings_of(port: PathBuf) -> TillSettings {
     TillSettings {
         number: till(),
         label: "by the door".to_owned(),
-        port,
+        port: Port::Serial(port),
         protocol: Protocol::Plain,
         line: fast(),
         currency: Currency::from_code("EUR").unwrap(),
         columns: 24,
+        memory: None,
     }
 }
 

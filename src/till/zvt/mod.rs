@@ -6,10 +6,14 @@
 pub mod apdu;
 #[cfg(feature = "fuzzing")]
 pub mod fuzz;
+pub mod installer;
 pub mod link;
 #[cfg(test)]
 mod lossy_tests;
 mod numbers;
+pub mod player;
+pub mod player_told;
+pub mod player_wire;
 mod request;
 mod said;
 mod session;
