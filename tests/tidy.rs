@@ -396,7 +396,9 @@ fn lengths(files: &[Source]) -> Vec<String> {
         let lines: Vec<&str> = file.code.lines().take(file.tests_from).collect();
         for (at, text) in lines.iter().enumerate() {
             let indent = text.len() - text.trim_start().len();
-            if words(text, "fn").next().is_none() || text.trim_end().ends_with([';', '}']) {
+            // A type such as `fn(&A) -> B` is no function.
+            let function = words(text, "fn").any(|at| text[at..].starts_with("fn "));
+            if !function || text.trim_end().ends_with([';', '}']) {
                 continue;
             }
             let close = format!("{}}}", " ".repeat(indent));
@@ -647,6 +649,8 @@ fn a_long_file_and_a_long_function_are_caught() {
         |lines: usize| format!("impl A {{\n    fn f(\n    ) {{\n{}    }}\n}}\n", "        1;\n".repeat(lines));
     assert_eq!(caught(lengths, "src/a.rs", &function(60)), "");
     assert_eq!(caught(lengths, "src/a.rs", &function(80)), "src/a.rs:2: a function of 83 lines: is it one thing?");
+    let field = format!("struct A {{\n    b: fn(&C) -> D,\n}}\nimpl A {{\n    {}\n    }}\n}}\n", "1;\n".repeat(80));
+    assert_eq!(caught(lengths, "src/a.rs", &field), "");
     assert!(caught(lengths, "src/a.rs", &"x\n".repeat(701)).contains("701 lines"));
     let tested = format!("x\n#[cfg(test)]\nmod tests {{\n{}}}\n", "y\n".repeat(701));
     assert_eq!(caught(lengths, "src/a.rs", &tested), "");
