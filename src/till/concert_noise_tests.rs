@@ -146,7 +146,8 @@ impl World {
             let bytes: Vec<u8> = self.to_driver.drain(..many).collect();
             let repeats = self.driver.counts().repeats_heard;
             self.driver.received(now, &bytes, &mut out);
-            if self.driver.counts().repeats_heard > repeats {
+            let same = matches!(self.driver.place, Place::Closing { again: true, .. });
+            if same || self.driver.counts().repeats_heard > repeats {
                 self.asked_the_same();
             }
         }
@@ -178,7 +179,7 @@ impl World {
             self.to_driver.clear();
             self.saw("cable pulled");
         } else if self.up_at.is_none() && self.answers.is_empty() && self.dice.one_in(6_000) {
-            self.driver = new(&self.driver.memory().to_vec());
+            self.driver = new(self.driver.memory());
             self.driver.line(now, true, &mut out);
             self.saw("started anew");
             // What is still being told is told to the new one.

@@ -1,5 +1,5 @@
 //! Real processes killed, stopped, starved, misled: the daemon, the platform and tills, and a look into all three books.
-//! Needs root for a disk of its own and the package `faketime`.
+//! Needs root for a disk and a network of its own, and the packages `faketime` and `iproute2`.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -29,3 +29,4 @@ mod proxy;
 mod rig;
 mod storm;
 mod town;
+mod wire;

@@ -171,6 +171,31 @@ fn a_sale_outlives_the_connection_that_it_began_on() {
 }
 
 #[test]
+fn a_cashier_who_asks_again_after_the_till_lost_its_connection_does_not_have_it_paid_twice() {
+    let shop = Shop::new();
+    let mut phone = shop.paired();
+    let mut old = shop.connect();
+    old.says(HABITS[0].register);
+    old.hears_to_the_end();
+    old.says(HABITS[0].pay);
+    let link = confirm(&mut phone);
+    drop(old);
+    let mut new = shop.connect();
+    new.says(HABITS[0].register);
+    new.hears_to_the_end();
+    new.says(HABITS[0].pay);
+    let heard = new.hears_to_the_end();
+    assert_eq!(heard.last(), Some(&Apdu::new(0x061e, vec![0x9c])), "{heard:?}");
+    assert!(phone.pays(&link, "anna").contains("Thank you"));
+    phone.reads("Paid. Thank you!");
+    new.says("06 20 03 00 00 00");
+    let heard = new.hears_to_the_end();
+    let result = heard.iter().find(|apdu| apdu.control == 0x040f).unwrap();
+    assert_eq!(Told::read(&result.data).amount_minor, Some(PRICE));
+    assert_eq!((shop.rig.books_agree().len(), shop.rig.payments().len()), (1, 1));
+}
+
+#[test]
 fn an_installer_plays_a_till_over_tcp() {
     let shop = Shop::new();
     let port = format!("tcp://{}", shop.at);
