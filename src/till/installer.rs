@@ -87,6 +87,9 @@ enum What {
         /// The epoch of that ticket
         #[arg(long, default_value_t = 1)]
         epoch: u32,
+        /// How many seconds to wait for customer and platform
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=600))]
+        patience: u64,
     },
     /// Ask to give back all that is left of a sale
     Reverse {
@@ -96,6 +99,9 @@ enum What {
         /// The epoch of that ticket
         #[arg(long, default_value_t = 1)]
         epoch: u32,
+        /// How many seconds to wait for customer and platform
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=600))]
+        patience: u64,
     },
     /// Ask for the sums of the day
     Day {
@@ -177,13 +183,13 @@ fn play(args: TillArgs) -> Result<u8, Failed> {
             abort_on_ctrl_c(&player);
             ended(&player.pay(sum, ticket(epoch, number), patience, show)?)
         }
-        What::Refund { of, epoch, .. } => {
+        What::Refund { of, epoch, patience, .. } => {
             abort_on_ctrl_c(&player);
-            ended(&player.refund(sum, ticket(epoch, of), show)?)
+            ended(&player.refund(sum, ticket(epoch, of), patience, show)?)
         }
-        What::Reverse { of, epoch } => {
+        What::Reverse { of, epoch, patience } => {
             abort_on_ctrl_c(&player);
-            ended(&player.reverse(sum, ticket(epoch, of), show)?)
+            ended(&player.reverse(sum, ticket(epoch, of), patience, show)?)
         }
         What::Day { close } => {
             let sums = player.day(show)?;
