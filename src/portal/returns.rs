@@ -84,12 +84,13 @@ pub(super) fn receipt_text(site: &Site, voice: Voice<'_>, receipt: &ReturnReceip
     text
 }
 
-/// A page about a return: amount, shop, till and code on the card, the return in its forms.
+/// A page about a return: amount, till and code on the card, the return in its forms. The shop stands above every page; what
+/// is left out here leaves room for the payments.
 fn about<'a>(site: &'a Site, voice: Voice<'a>, facts: &ReturnFacts, title: String, step: u8) -> Page<'a> {
     let mut page = titled(site, voice, title, step);
     page.card = Card {
         amount: facts.amount.map(|amount| amounts::written(amount, voice.language)),
-        rows: vec![shop_row(site, voice), till_row(site, voice, facts.till), code_row(voice, facts.code)],
+        rows: vec![till_row(site, voice, facts.till), code_row(voice, facts.code)],
     };
     page.asked = Some(facts.asked);
     page

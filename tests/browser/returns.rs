@@ -106,7 +106,7 @@ fn play(js: bool, tag: &str, texts: [&str; 5]) {
     phone.tap("button.main");
     phone.see(ready);
 
-    let given = rig.till.refunds(625);
+    let given = rig.till.refunds(625, None, 60);
     phone.see(asks);
     phone.see("6");
     assert_eq!(phone.has("meta[http-equiv=refresh]"), !js, "only a page without scripts refreshes by itself");
@@ -118,7 +118,7 @@ fn play(js: bool, tag: &str, texts: [&str; 5]) {
     assert_eq!((told.outcome, told.amount), (Told::Refunded, eur(625)));
     phone.tap("form[action$=finish] button");
     phone.see(enter);
-    let sales = rig.sales();
+    let sales = rig.agree();
     assert!(sales.iter().any(|sale| sale.amount == eur(1_250) && sale.given_back_minor == 625), "{sales:?}");
 }
 
