@@ -1,6 +1,6 @@
 //! `tillgate till`: a till for installers, to try a cable. Plays the till's side and prints what a till would show.
 
-use super::player::{Ended, Last, Outcome, PlayError, Player, PlayerSettings, Shown, TillResult};
+use super::player::{DaySums, Ended, Last, Outcome, PlayError, Player, PlayerSettings, Shown, Sums, TillResult};
 use super::port::{Flow, LineSettings, Parity};
 use crate::shop::event::Ticket;
 use crate::shop::money::{Amount, Currency};
@@ -193,10 +193,7 @@ fn play(args: TillArgs) -> Result<u8, Failed> {
         }
         What::Day { close } => {
             let sums = player.day(show)?;
-            let money = |minor| format!("{} {}", sums.currency.decimal(minor), sums.currency);
-            println!("approved   {:>6}  {}", sums.approved, money(sums.approved_minor));
-            println!("given back {:>6}  {}", sums.given_back, money(sums.given_back_minor));
-            println!("not paid   {:>6}", sums.unpaid);
+            print_day(&sums);
             if close {
                 player.close_day(&sums, show)?;
                 println!("day closed");
@@ -209,17 +206,7 @@ fn play(args: TillArgs) -> Result<u8, Failed> {
         }
         What::Last { ticket: number, epoch } => {
             let asked = ticket(epoch, number).or(player.unfinished());
-            match player.last(asked, show)? {
-                Last::Result(result) => code_of(&result),
-                Last::UnderWay => {
-                    println!("the sale is under way: ask again");
-                    EXIT_NO_ANSWER
-                }
-                Last::Nothing => {
-                    println!("no result");
-                    EXIT_NOT_PAID
-                }
-            }
+            last(&player.last(asked, show)?)
         }
         What::Status => match player.status(show)? {
             Ok(()) => {
@@ -232,14 +219,38 @@ fn play(args: TillArgs) -> Result<u8, Failed> {
             }
         },
         What::Totals { epoch } => {
-            let sums = player.totals(epoch, show)?;
-            let money = |minor| format!("{} {}", sums.currency.decimal(minor), sums.currency);
-            println!("approved   {:>6}  {}", sums.approved, money(sums.approved_minor));
-            println!("given back         {}", money(sums.given_back_minor));
-            println!("not paid   {:>6}", sums.unpaid);
+            print_totals(&player.totals(epoch, show)?);
             EXIT_DONE
         }
     })
+}
+
+fn last(last: &Last) -> u8 {
+    match last {
+        Last::Result(result) => code_of(result),
+        Last::UnderWay => {
+            println!("the sale is under way: ask again");
+            EXIT_NO_ANSWER
+        }
+        Last::Nothing => {
+            println!("no result");
+            EXIT_NOT_PAID
+        }
+    }
+}
+
+fn print_totals(sums: &Sums) {
+    let money = |minor| format!("{} {}", sums.currency.decimal(minor), sums.currency);
+    println!("approved   {:>6}  {}", sums.approved, money(sums.approved_minor));
+    println!("given back         {}", money(sums.given_back_minor));
+    println!("not paid   {:>6}", sums.unpaid);
+}
+
+fn print_day(sums: &DaySums) {
+    let money = |minor| format!("{} {}", sums.currency.decimal(minor), sums.currency);
+    println!("approved   {:>6}  {}", sums.approved, money(sums.approved_minor));
+    println!("given back {:>6}  {}", sums.given_back, money(sums.given_back_minor));
+    println!("not paid   {:>6}", sums.unpaid);
 }
 
 fn line_of(args: &TillArgs) -> LineSettings {

@@ -90,6 +90,8 @@ pub struct Ledger {
     /// Refunds that the platform has said it will do, and those it has said it will not.
     made: BTreeSet<RefundId>,
     unmade: BTreeSet<RefundId>,
+    /// Of these, what was heard since the program last died: that it has not forgotten.
+    heard: BTreeSet<RefundId>,
     /// What was told of each return last.
     pub given: BTreeMap<SaleId, Option<Outcome>>,
     /// Results that must be told before this step is over, and the law that says so.
@@ -228,8 +230,14 @@ impl Ledger {
             },
             PlatformEvent::Listed { answer: Ok(page) } => page.payments.iter().for_each(|p| self.heard_payment(p)),
             PlatformEvent::RefundAnswered { refund, answer, .. } => match answer {
-                Ok(RefundStatus::Accepted | RefundStatus::Done) => drop(self.made.insert(*refund)),
-                Ok(RefundStatus::Refused) | Err(CallError::Refused(_)) => drop(self.unmade.insert(*refund)),
+                Ok(RefundStatus::Accepted | RefundStatus::Done) => {
+                    self.made.insert(*refund);
+                    self.heard.insert(*refund);
+                }
+                Ok(RefundStatus::Refused) | Err(CallError::Refused(_)) => {
+                    self.unmade.insert(*refund);
+                    self.heard.insert(*refund);
+                }
                 Err(CallError::NotSent | CallError::Unknown | CallError::NotFound) => {}
             },
             PlatformEvent::Listed { answer: Err(_) } | PlatformEvent::Line { .. } => {}
@@ -256,6 +264,7 @@ impl Ledger {
     pub fn cut(&mut self) {
         self.owed.clear();
         self.pages.clear();
+        self.heard.clear();
         for account in self.accounts.values_mut() {
             account.patience = None;
         }
@@ -461,7 +470,9 @@ impl Ledger {
             (Outcome::Returned { pending: false }, Some((made, _))) => {
                 made && truly.map(|(_, minor, _)| *minor) == back.map(|back| back.amount.minor())
             }
-            (Outcome::Returned { pending: true }, Some((made, unmade))) => !(made || unmade) || later,
+            (Outcome::Returned { pending: true }, Some(_)) => {
+                later || back.is_some_and(|back| !self.heard.contains(&back.refund))
+            }
             (Outcome::Declined(_), Some((_, unmade))) => unmade,
             (Outcome::Declined(_) | Outcome::Cancelled(_) | Outcome::Lapsed, None) => true,
             (Outcome::Returned { .. }, None) | (Outcome::Cancelled(_) | Outcome::Lapsed, Some(_)) => false,
