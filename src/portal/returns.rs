@@ -20,7 +20,6 @@ pub(super) fn choose<'a>(
     until: Mono,
 ) -> Page<'a> {
     let mut page = about(site, voice, facts, voice.say("choose-title"), 2);
-    page.lines.push(voice.say("confirm-text"));
     if facts.amount.is_none() {
         match payments {
             [only] => page.card.amount = Some(amounts::written(only.back, voice.language)),
@@ -30,10 +29,14 @@ pub(super) fn choose<'a>(
             }
         }
     }
-    match payments {
-        [] => page.alerts.push(voice.say("choose-none")),
-        [_] => page.choose = Some(voice.say("choose-one")),
-        _ => page.choose = Some(voice.say("choose-which")),
+    if payments.is_empty() {
+        // What fitted has gone back meanwhile, at another till.
+        (page.tone, page.title) = (Tone::Bad, voice.say("kept-title"));
+        page.lines.push(voice.say("choose-none"));
+    } else {
+        page.lines.push(voice.say("confirm-text"));
+        let choose = if payments.len() == 1 { Text("choose-one") } else { Text("choose-which") };
+        page.choose = Some(voice.say(choose.0));
     }
     page.choices = payments.iter().map(|payment| choice(site, voice, payment)).collect();
     page.buttons = vec![button("refuse", voice.say("choose-no"), "")];

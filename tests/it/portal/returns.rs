@@ -109,6 +109,12 @@ fn a_payment_says_when_where_and_how_much_and_what_is_left_if_some_went_back() {
     house.board.show(SESSION, choose(None, vec![payment(3, 700, 700), payment(4, 1_250, 1_250)]));
     let shown = house.get(&page(SESSION)).body;
     assert!(!shown.contains("class=\"amount\"") && shown.contains("All that is left"));
+    // What fitted has gone back at another till meanwhile.
+    house.board.show(SESSION, choose(Some(eur(625)), Vec::new()));
+    let shown = house.get(&page(SESSION));
+    assert!(shown.body.contains("None of your payments fits") && !shown.body.contains("You get money back"));
+    house.press(&shown, "refuse");
+    assert_eq!(house.events(), [PhoneEvent::Refuses { asked: ASKED }]);
 }
 
 #[test]
