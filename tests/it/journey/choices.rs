@@ -116,16 +116,20 @@ fn two_taps_give_back_once() {
 #[test]
 fn while_the_platform_is_away_the_customer_reads_so_and_then_how_it_ended() {
     let (mut rig, mut phone, _) = paid();
-    let asked = rig.till.refunds(500, None, 60);
+    // The least with which a customer may still choose.
+    let asked = rig.till.refunds(500, None, 36);
     phone.sees("/choose");
     let settings = rig.stops_the_platform();
     phone.send("/choose");
     phone.reads("Your money is being given back.");
     phone.reads("The payment service has not answered yet.");
     assert!(phone.forms().is_empty(), "it cannot be taken back: {:?}", phone.forms());
+    let told = asked.result();
+    assert_eq!((told.outcome, told.reason.as_str()), (player::Outcome::Refunded, "PENDING"));
+    phone.reads("Money back: not confirmed yet");
+    phone.reads("keeps asking until it is settled");
     rig.starts_the_platform(settings);
     phone.reads("Money given back");
-    assert_eq!(asked.result().outcome, player::Outcome::Refunded);
     rig.agree();
 }
 
