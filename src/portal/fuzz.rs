@@ -10,8 +10,10 @@ use super::tokens::{cookie, form_token, form_token_fits};
 use super::{PortalSettings, checked_base};
 use crate::inbox::{Inbox, Incoming};
 use crate::shop::attempt::{Link, TryFailure};
-use crate::shop::effect::{DeclinedWhy, EnterNote, Outcome, Receipt, SaleFacts, Screen};
-use crate::shop::event::{Event, PhoneEvent, Reason, TillNumber};
+use crate::shop::effect::{
+    DeclinedWhy, EnterNote, Outcome, Receipt, Repayable, ReturnFacts, ReturnReceipt, SaleFacts, Screen,
+};
+use crate::shop::event::{Event, PhoneEvent, Reason, ReceiptNumber, ReturnKind, TillNumber};
 use crate::shop::id::{AttemptId, SaleId, SessionId};
 use crate::shop::money::{Amount, Currency};
 use crate::shop::sale::Code;
@@ -159,7 +161,7 @@ impl Portal {
             assert!(matches!(what, PhoneEvent::Saw { .. } | PhoneEvent::Stands { .. }), "a load is {what:?}");
             assert!(holds(&session.to_string()));
         }
-        if let PhoneEvent::Confirms { amount, .. } = what {
+        if let PhoneEvent::Confirms { amount, .. } | PhoneEvent::Chooses { amount, .. } = what {
             assert!(amount.minor() <= Amount::MINOR_MAX);
         }
     }
@@ -383,5 +385,35 @@ fn screens() -> Vec<Screen> {
         receipt(Outcome::Approved, 0),
         receipt(Outcome::Approved, 1_250),
         receipt(Outcome::Declined(DeclinedWhy::Failed(Reason::NoFunds)), 7),
+    ]
+    .into_iter()
+    .chain(screens_of_returns(amount))
+    .collect()
+}
+
+fn screens_of_returns(paid: Amount) -> Vec<Screen> {
+    let part = Amount::from_minor(250, paid.currency()).unwrap();
+    let of = |amount| {
+        let kind = if amount == Some(part) { ReturnKind::Refund } else { ReturnKind::Reverse };
+        ReturnFacts { asked: SaleId(0xa54ed), till: till(7), code: Code::from_bits(5), kind, amount }
+    };
+    let payment = |n: u16, at| {
+        let receipt = ReceiptNumber::new(n);
+        Repayable { sale: SaleId(n.into()), till: till(7 + n), receipt, amount: paid, left: part, back: part, at }
+    };
+    let payments = vec![payment(1, Some(Wall(1_800_000_000_000))), payment(0, None)];
+    let ended = |amount, outcome, sale: Option<SaleId>| {
+        let attempt = sale.map(|_| AttemptId(3));
+        let at = Some(Wall(1_800_000_000_000));
+        Screen::Returned(Box::new(ReturnReceipt { facts: of(amount), outcome, of: sale, attempt, at }))
+    };
+    vec![
+        Screen::ChooseReturn { facts: of(Some(part)), payments: vec![payments[0]], until: Mono(u64::MAX) },
+        Screen::ChooseReturn { facts: of(None), payments, until: Mono(0) },
+        Screen::ChooseReturn { facts: of(None), payments: Vec::new(), until: Mono(u64::MAX) },
+        Screen::Returning { facts: of(Some(part)), checking: true },
+        ended(Some(part), Outcome::Returned { pending: false }, Some(SaleId(1))),
+        ended(Some(paid), Outcome::Returned { pending: true }, Some(SaleId(1))),
+        ended(None, Outcome::Declined(DeclinedWhy::Customer), None),
     ]
 }

@@ -127,10 +127,10 @@ pub(super) async fn receipt(State(site): State<Arc<Site>>, Path(token): Path<Str
         Ok(found) => found,
         Err(response) => return *response,
     };
-    let Screen::Result(receipt) = &shown.screen else {
+    let voice = site.voice(&headers, shown.language);
+    let Some(text) = screens::receipt_text(&site, voice, &shown.screen) else {
         return site.see_other(&path_of(session));
     };
-    let text = screens::receipt_text(&site, site.voice(&headers, shown.language), receipt);
     ([(CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
 }
 

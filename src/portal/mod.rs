@@ -11,6 +11,7 @@ mod live;
 mod loads;
 mod page;
 mod posts;
+mod returns;
 mod screens;
 mod server;
 mod site;

@@ -4,6 +4,8 @@ use super::assets::Assets;
 use super::language::{Language, Voice};
 use crate::shop::effect::SaleFacts;
 use crate::shop::event::TillNumber;
+use crate::shop::id::SaleId;
+use crate::shop::money::Amount;
 use askama::Template;
 
 /// The page that a phone comes to first.
@@ -42,11 +44,16 @@ pub(super) struct Page<'a> {
     pub(super) seconds_left: Option<u64>,
     /// Whether the till's number is asked for.
     pub(super) enter: bool,
+    /// What stands above the choices.
+    pub(super) choose: Option<String>,
+    pub(super) choices: Vec<Choice>,
     pub(super) links: Vec<PageLink>,
     pub(super) buttons: Vec<Button>,
     pub(super) foot: Option<String>,
     /// What the buttons are about.
     pub(super) facts: Option<SaleFacts>,
+    /// The return that buttons and choices are about.
+    pub(super) asked: Option<SaleId>,
     /// The address of the visit, ending in a slash.
     pub(super) path: String,
     pub(super) form: String,
@@ -70,10 +77,13 @@ impl<'a> Page<'a> {
             card: Card::default(),
             seconds_left: None,
             enter: false,
+            choose: None,
+            choices: Vec::new(),
             links: Vec::new(),
             buttons: Vec::new(),
             foot: None,
             facts: None,
+            asked: None,
             path: String::new(),
             form: String::new(),
             refresh: Refresh::Never,
@@ -114,6 +124,16 @@ pub(super) struct Row {
     pub(super) label: String,
     pub(super) value: String,
     pub(super) class: &'static str,
+}
+
+/// A payment that may be given back: a form of one button.
+#[derive(Debug)]
+pub(super) struct Choice {
+    pub(super) rows: Vec<Row>,
+    pub(super) sale: SaleId,
+    /// What goes back if it is chosen.
+    pub(super) back: Amount,
+    pub(super) label: String,
 }
 
 /// A way on that is no form.

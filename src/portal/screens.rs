@@ -1,30 +1,33 @@
-//! Turns the screen of a visit into its page: which words, which buttons, when it refreshes. Sends nothing.
+//! Turns the screen of a visit into its page: which words, which buttons, when it refreshes. Sends nothing. The pages of
+//! returns are in `returns.rs`.
 
 use super::amounts;
 use super::language::Voice;
 use super::page::{Button, Card, Page, PageLink, Refresh, Row, Tone};
+use super::returns;
 use super::site::{Site, path_of};
 use super::tokens::form_token;
 use crate::clock::Clock;
 use crate::shop::attempt::TryFailure;
-use crate::shop::effect::{CancelledWhy, DeclinedWhy, EnterNote, Outcome, Receipt, ReturnFacts, SaleFacts, Screen};
+use crate::shop::effect::{CancelledWhy, DeclinedWhy, EnterNote, Outcome, Receipt, SaleFacts, Screen};
 use crate::shop::event::{Reason, TillNumber};
-use crate::shop::id::SessionId;
+use crate::shop::id::{SaleId, SessionId};
 use crate::shop::money::Amount;
-use crate::shop::time::Mono;
+use crate::shop::sale::Code;
+use crate::shop::time::{Mono, Wall};
 
 /// How soon a page without script looks again while something is under way.
-const WAIT_SECS: u64 = 3;
+pub(super) const WAIT_SECS: u64 = 3;
 /// How soon it looks again where the customer is about to tap.
-const TAP_SECS: u64 = 10;
+pub(super) const TAP_SECS: u64 = 10;
 /// How soon a receipt looks again, should it change after all.
-const RECEIPT_SECS: u64 = 30;
+pub(super) const RECEIPT_SECS: u64 = 30;
 /// How long the page is seen before the checkout opens by itself.
 const HAND_OVER_SECS: u64 = 1;
 
 /// The id of a text that is chosen at run time.
 #[derive(Clone, Copy)]
-struct Text(&'static str);
+pub(super) struct Text(pub(super) &'static str);
 
 /// The page of a visit that shows `screen`. `hand_over`: whether it sends the phone on to the checkout.
 pub(super) fn page<'a>(
@@ -90,16 +93,34 @@ pub(super) fn page<'a>(
             page
         }
         Screen::Result(receipt) => result(site, voice, receipt, &path),
-        Screen::ChooseReturn { facts, .. } | Screen::Returning { facts, .. } => giving_back(site, voice, facts),
-        Screen::Returned(receipt) => giving_back(site, voice, &receipt.facts),
+        Screen::ChooseReturn { facts, payments, until } => returns::choose(site, voice, facts, payments, *until),
+        Screen::Returning { facts, checking } => returns::returning(site, voice, facts, *checking),
+        Screen::Returned(receipt) => returns::returned(site, voice, receipt, &path),
     };
     page.form = form_token(session);
     page.path = path;
     page
 }
 
-/// The receipt as plain text, to be kept.
-pub(super) fn receipt_text(site: &Site, voice: Voice<'_>, receipt: &Receipt) -> String {
+/// The receipt that the page shows as plain text, to be kept; `None` if it shows none.
+pub(super) fn receipt_text(site: &Site, voice: Voice<'_>, screen: &Screen) -> Option<String> {
+    match screen {
+        Screen::Result(receipt) => Some(payment_text(site, voice, receipt)),
+        Screen::Returned(receipt) => Some(returns::receipt_text(site, voice, receipt)),
+        Screen::EnterTill { .. }
+        | Screen::InLine { .. }
+        | Screen::Waiting { .. }
+        | Screen::Confirm { .. }
+        | Screen::TooLate { .. }
+        | Screen::Contacting { .. }
+        | Screen::Pay { .. }
+        | Screen::Closing { .. }
+        | Screen::ChooseReturn { .. }
+        | Screen::Returning { .. } => None,
+    }
+}
+
+fn payment_text(site: &Site, voice: Voice<'_>, receipt: &Receipt) -> String {
     let paid = match receipt.outcome {
         Outcome::Approved | Outcome::Returned { .. } => voice.say("receipt-paid"),
         Outcome::Declined(_) | Outcome::Cancelled(_) | Outcome::Lapsed => voice.say("receipt-unpaid"),
@@ -113,7 +134,7 @@ pub(super) fn receipt_text(site: &Site, voice: Voice<'_>, receipt: &Receipt) -> 
     text
 }
 
-fn titled<'a>(site: &'a Site, voice: Voice<'a>, title: String, step: u8) -> Page<'a> {
+pub(super) fn titled<'a>(site: &'a Site, voice: Voice<'a>, title: String, step: u8) -> Page<'a> {
     Page { step, ..Page::titled(title, voice, &site.assets, &site.shop) }
 }
 
@@ -161,7 +182,7 @@ fn about<'a>(site: &'a Site, voice: Voice<'a>, facts: &SaleFacts, title: String,
     let mut page = titled(site, voice, title, step);
     page.card = Card {
         amount: Some(amounts::written(facts.amount, voice.language)),
-        rows: vec![till_row(site, voice, facts.till), code_row(voice, facts)],
+        rows: vec![till_row(site, voice, facts.till), code_row(voice, facts.code)],
     };
     page.facts = Some(*facts);
     page
@@ -170,8 +191,7 @@ fn about<'a>(site: &'a Site, voice: Voice<'a>, facts: &SaleFacts, title: String,
 fn confirm<'a>(site: &'a Site, voice: Voice<'a>, facts: &SaleFacts, until: Mono) -> Page<'a> {
     let mut page = about(site, voice, facts, voice.say("confirm-title"), 2);
     page.lines.push(voice.say("confirm-text"));
-    let shop = Row { label: voice.say("receipt-shop"), value: site.shop.clone(), class: "" };
-    page.card.rows.insert(0, shop);
+    page.card.rows.insert(0, shop_row(site, voice));
     let left = secs_until(until);
     page.seconds_left = Some(left);
     page.buttons = vec![
@@ -215,15 +235,6 @@ fn result<'a>(site: &'a Site, voice: Voice<'a>, receipt: &Receipt, path: &str) -
     page.links = vec![PageLink { href: format!("{path}receipt"), label: voice.say("receipt-text"), class: "quiet" }];
     page.foot = Some(voice.say("receipt-keep"));
     page.refresh = Refresh::WithoutScript { secs: RECEIPT_SECS };
-    page
-}
-
-/// The bare facts of a return.
-fn giving_back<'a>(site: &'a Site, voice: Voice<'a>, facts: &ReturnFacts) -> Page<'a> {
-    let mut page = titled(site, voice, voice.say("returned-title"), 4);
-    page.card.amount = facts.amount.map(|amount| amounts::written(amount, voice.language));
-    page.card.rows = vec![till_row(site, voice, facts.till)];
-    page.refresh = Refresh::WithoutScript { secs: WAIT_SECS };
     page
 }
 
@@ -303,41 +314,48 @@ fn failed_text(reason: Reason) -> Text {
 
 fn receipt_rows(site: &Site, voice: Voice<'_>, receipt: &Receipt) -> Vec<Row> {
     let facts = &receipt.facts;
-    let mut rows = vec![
-        Row { label: voice.say("receipt-shop"), value: site.shop.clone(), class: "" },
-        till_row(site, voice, facts.till),
-        code_row(voice, facts),
-    ];
-    if let Some(at) = receipt.at.and_then(|at| amounts::moment(at, &site.zone, voice)) {
-        rows.push(Row { label: voice.say("receipt-time"), value: at, class: "" });
-    }
+    let mut rows = vec![shop_row(site, voice), till_row(site, voice, facts.till), code_row(voice, facts.code)];
+    rows.extend(time_row(site, voice, receipt.at));
     if let Ok(back) = Amount::from_minor(receipt.given_back_minor, facts.amount.currency())
         && back.minor() > 0
     {
         rows.push(Row { label: voice.say("receipt-back"), value: amounts::written(back, voice.language), class: "" });
     }
-    let sale = facts.sale.to_string();
-    rows.push(Row { label: voice.say("receipt-sale"), value: sale.chars().take(8).collect(), class: "long" });
+    rows.push(Row { label: voice.say("receipt-sale"), value: short(facts.sale), class: "long" });
     if let Some(attempt) = receipt.attempt {
         rows.push(Row { label: voice.say("receipt-payment"), value: attempt.to_string(), class: "long" });
     }
     rows
 }
 
-fn till_row(site: &Site, voice: Voice<'_>, till: TillNumber) -> Row {
+pub(super) fn shop_row(site: &Site, voice: Voice<'_>) -> Row {
+    Row { label: voice.say("receipt-shop"), value: site.shop.clone(), class: "" }
+}
+
+pub(super) fn till_row(site: &Site, voice: Voice<'_>, till: TillNumber) -> Row {
     let label = site.tills.get(&till).filter(|label| !label.is_empty());
     let value = label.map_or_else(|| till.to_string(), |label| format!("{till} · {label}"));
     Row { label: voice.say("receipt-till"), value, class: "" }
 }
 
-fn code_row(voice: Voice<'_>, facts: &SaleFacts) -> Row {
-    Row { label: voice.say("receipt-code"), value: facts.code.to_string(), class: "code" }
+pub(super) fn code_row(voice: Voice<'_>, code: Code) -> Row {
+    Row { label: voice.say("receipt-code"), value: code.to_string(), class: "code" }
 }
 
-fn button(act: &'static str, label: String, class: &'static str) -> Button {
+pub(super) fn time_row(site: &Site, voice: Voice<'_>, at: Option<Wall>) -> Option<Row> {
+    let value = amounts::moment(at?, &site.zone, voice)?;
+    Some(Row { label: voice.say("receipt-time"), value, class: "" })
+}
+
+/// As much of an id as people compare.
+pub(super) fn short(id: SaleId) -> String {
+    id.to_string().chars().take(8).collect()
+}
+
+pub(super) fn button(act: &'static str, label: String, class: &'static str) -> Button {
     Button { act, label, class }
 }
 
-fn secs_until(until: Mono) -> u64 {
+pub(super) fn secs_until(until: Mono) -> u64 {
     Clock::mono().ms_until(until).div_ceil(1_000)
 }

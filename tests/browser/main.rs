@@ -11,6 +11,11 @@
 
 mod browser;
 mod demo;
+mod returns;
+// Shared with the journeys; each uses its part.
+#[allow(dead_code)]
+#[path = "../it/journey/rig.rs"]
+mod rig;
 
 use browser::Browser;
 use std::collections::BTreeMap;

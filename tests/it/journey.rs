@@ -1,5 +1,6 @@
 //! Whole payments through the running daemon: every scenario ends with shop, platform and till agreeing.
 
+mod choices;
 mod faults;
 mod habits;
 mod kills;

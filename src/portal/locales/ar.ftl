@@ -103,6 +103,30 @@ back-on-its-way = المبلغ المُعاد في طريقه إليك.
 back-done = أُرسل إليك المبلغ المُعاد.
 done-button = تم
 
+# إعادة المال
+choose-title = سيُعاد إليك مبلغ
+choose-all = كل ما تبقى من عملية الدفع
+choose-one = هل المقصود عملية الدفع هذه؟
+choose-which = أي عملية دفع من عملياتك هي المقصودة؟
+choose-none = لا تناسب أي من عمليات دفعك. يرجى السؤال عند الصندوق.
+choose-yes = نعم، استرداد { $amount }
+choose-no = لا، هذا ليس لي
+choose-left = المتبقي منها
+choose-receipt = رقم الإيصال
+returning-text = نعيد إليك مالك.
+returning-checking = لم ترد خدمة الدفع بعد. ما زلنا نستعلم.
+given-title = أُعيد إليك المال
+given-text = يعود المبلغ إلى الحساب الذي دفعت منه.
+pending-title = لم تتأكد إعادة المال بعد
+pending-text = لم ترد خدمة الدفع بعد. سجّل المتجر إعادة المال وسيواصل الاستعلام حتى تُحسم. لا داعي للانتظار.
+kept-title = لم يُعَد أي مبلغ
+kept-customer = رفضت إعادة المال.
+kept-refused = خدمة الدفع لا تعيد مبلغ هذه العملية.
+kept-till = أُوقفت إعادة المال عند الصندوق.
+kept-power-cut = انقطعت إعادة المال.
+kept-lapsed = لم تُختر عملية دفع في الوقت المحدد.
+kept-next = إذا كان لك مبلغ يُعاد، فيرجى السؤال عند الصندوق.
+
 # الإيصال
 receipt-shop = المتجر
 receipt-till = الصندوق
@@ -111,6 +135,7 @@ receipt-code = الرمز
 receipt-time = التاريخ والوقت
 receipt-sale = عملية البيع
 receipt-payment = عملية الدفع
+receipt-return = رقم الإعادة
 receipt-back = المبلغ المُعاد
 receipt-keep = للاحتفاظ بالإيصال، التقط صورة للشاشة أو احفظه كنص.
 receipt-text = الإيصال كنص

@@ -95,6 +95,30 @@ back-on-its-way = Der zurückgegebene Betrag ist auf dem Weg zu Ihnen.
 back-done = Der zurückgegebene Betrag wurde an Sie geschickt.
 done-button = Fertig
 
+# Geld zurück
+choose-title = Sie bekommen Geld zurück
+choose-all = Alles, was von der Zahlung übrig ist
+choose-one = Geht es um diese Zahlung?
+choose-which = Um welche Ihrer Zahlungen geht es?
+choose-none = Keine Ihrer Zahlungen passt. Bitte fragen Sie an der Kasse.
+choose-yes = Ja, { $amount } zurückbekommen
+choose-no = Nein, das ist nicht für mich
+choose-left = Davon noch übrig
+choose-receipt = Belegnummer
+returning-text = Ihr Geld wird zurückgegeben.
+returning-checking = Der Zahlungsdienst hat noch nicht geantwortet. Wir fragen weiter nach.
+given-title = Geld zurückgegeben
+given-text = Der Betrag geht auf das Konto zurück, mit dem Sie bezahlt haben.
+pending-title = Rückgabe noch nicht bestätigt
+pending-text = Der Zahlungsdienst hat noch nicht geantwortet. Das Geschäft hat die Rückgabe festgehalten und fragt nach, bis sie geklärt ist. Sie brauchen nicht zu warten.
+kept-title = Nichts zurückgegeben
+kept-customer = Sie haben die Rückgabe abgelehnt.
+kept-refused = Der Zahlungsdienst gibt diese Zahlung nicht zurück.
+kept-till = Die Rückgabe wurde an der Kasse abgebrochen.
+kept-power-cut = Die Rückgabe wurde unterbrochen.
+kept-lapsed = Es wurde nicht rechtzeitig eine Zahlung gewählt.
+kept-next = Wenn Sie Geld zurückbekommen sollen, fragen Sie bitte an der Kasse.
+
 # Beleg
 receipt-shop = Geschäft
 receipt-till = Kasse
@@ -103,6 +127,7 @@ receipt-code = Code
 receipt-time = Datum und Uhrzeit
 receipt-sale = Vorgang
 receipt-payment = Zahlung
+receipt-return = Rückgabe
 receipt-back = Zurückgegeben
 receipt-keep = Um den Beleg zu behalten, machen Sie ein Bildschirmfoto oder speichern Sie ihn als Text.
 receipt-text = Beleg als Text

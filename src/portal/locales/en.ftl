@@ -95,6 +95,30 @@ back-on-its-way = The amount given back is on its way to you.
 back-done = The amount given back has been sent to you.
 done-button = Done
 
+# Giving back
+choose-title = You get money back
+choose-all = All that is left of the payment
+choose-one = Is it about this payment?
+choose-which = Which of your payments is it about?
+choose-none = None of your payments fits. Please ask the cashier.
+choose-yes = Yes, get { $amount } back
+choose-no = No, this is not for me
+choose-left = Still left of it
+choose-receipt = Receipt number
+returning-text = Your money is being given back.
+returning-checking = The payment service has not answered yet. We keep asking.
+given-title = Money given back
+given-text = The amount goes back to the account that you paid with.
+pending-title = Money back: not confirmed yet
+pending-text = The payment service has not answered yet. The shop has put this on record and keeps asking until it is settled. You need not wait.
+kept-title = Nothing given back
+kept-customer = You chose that nothing be given back.
+kept-refused = The payment service does not give this payment back.
+kept-till = The cashier stopped it.
+kept-power-cut = It was interrupted.
+kept-lapsed = No payment was chosen in time.
+kept-next = If you are to get money back, please ask the cashier.
+
 # Receipt
 receipt-shop = Shop
 receipt-till = Till
@@ -103,6 +127,7 @@ receipt-code = Code
 receipt-time = Date and time
 receipt-sale = Sale
 receipt-payment = Payment
+receipt-return = Return
 receipt-back = Given back
 receipt-keep = To keep this receipt, take a screenshot or save it as text.
 receipt-text = Receipt as text

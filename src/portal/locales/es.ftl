@@ -95,6 +95,30 @@ back-on-its-way = El importe devuelto está en camino.
 back-done = Ya se le ha enviado el importe devuelto.
 done-button = Listo
 
+# Devoluciones
+choose-title = Se le devuelve dinero
+choose-all = Todo lo que queda del pago
+choose-one = ¿Se trata de este pago?
+choose-which = ¿De cuál de sus pagos se trata?
+choose-none = Ninguno de sus pagos corresponde. Pregunte en la caja.
+choose-yes = Sí, recuperar { $amount }
+choose-no = No, no es para mí
+choose-left = De eso queda
+choose-receipt = Número de recibo
+returning-text = Le estamos devolviendo su dinero.
+returning-checking = El servicio de pago aún no ha respondido. Seguimos preguntando.
+given-title = Dinero devuelto
+given-text = El importe vuelve a la cuenta con la que pagó.
+pending-title = Devolución aún sin confirmar
+pending-text = El servicio de pago aún no ha respondido. La tienda ha registrado la devolución y sigue preguntando hasta que se resuelva. No hace falta que espere.
+kept-title = No se ha devuelto nada
+kept-customer = Usted rechazó la devolución.
+kept-refused = El servicio de pago no devuelve este pago.
+kept-till = La devolución se detuvo en la caja.
+kept-power-cut = La devolución se interrumpió.
+kept-lapsed = No se eligió ningún pago a tiempo.
+kept-next = Si se le debe devolver dinero, pregunte en la caja.
+
 # Recibo
 receipt-shop = Tienda
 receipt-till = Caja
@@ -103,6 +127,7 @@ receipt-code = Código
 receipt-time = Fecha y hora
 receipt-sale = Venta
 receipt-payment = Pago
+receipt-return = Devolución
 receipt-back = Devuelto
 receipt-keep = Para guardar este recibo, haga una captura de pantalla o guárdelo como texto.
 receipt-text = Recibo como texto

@@ -95,6 +95,30 @@ back-on-its-way = Le montant rendu est en route vers vous.
 back-done = Le montant rendu vous a été envoyé.
 done-button = Terminé
 
+# Argent rendu
+choose-title = On vous rend de l’argent
+choose-all = Tout ce qui reste du paiement
+choose-one = S’agit-il de ce paiement ?
+choose-which = Duquel de vos paiements s’agit-il ?
+choose-none = Aucun de vos paiements ne convient. Adressez-vous à la caisse.
+choose-yes = Oui, récupérer { $amount }
+choose-no = Non, ce n’est pas pour moi
+choose-left = Dont il reste
+choose-receipt = Numéro de reçu
+returning-text = Nous vous rendons votre argent.
+returning-checking = Le service de paiement n’a pas encore répondu. Nous continuons à l’interroger.
+given-title = Argent rendu
+given-text = Le montant retourne sur le compte avec lequel vous avez payé.
+pending-title = Remboursement pas encore confirmé
+pending-text = Le service de paiement n’a pas encore répondu. Le magasin a noté le remboursement et continue à l’interroger jusqu’à ce que ce soit réglé. Vous n’avez pas besoin d’attendre.
+kept-title = Rien n’a été rendu
+kept-customer = Vous avez refusé le remboursement.
+kept-refused = Le service de paiement ne rembourse pas ce paiement.
+kept-till = Le remboursement a été arrêté à la caisse.
+kept-power-cut = Le remboursement a été interrompu.
+kept-lapsed = Aucun paiement n’a été choisi à temps.
+kept-next = Si l’on doit vous rendre de l’argent, adressez-vous à la caisse.
+
 # Reçu
 receipt-shop = Magasin
 receipt-till = Caisse
@@ -103,6 +127,7 @@ receipt-code = Code
 receipt-time = Date et heure
 receipt-sale = Vente
 receipt-payment = Paiement
+receipt-return = Remboursement
 receipt-back = Rendu
 receipt-keep = Pour garder ce reçu, faites une capture d’écran ou enregistrez-le en texte.
 receipt-text = Reçu en texte

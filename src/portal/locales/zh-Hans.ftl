@@ -93,6 +93,30 @@ back-on-its-way = 退款正在处理中。
 back-done = 款项已退还给您。
 done-button = 完成
 
+# 退款
+choose-title = 您将收到退款
+choose-all = 该笔付款的全部剩余金额
+choose-one = 是这笔付款吗？
+choose-which = 是您的哪一笔付款？
+choose-none = 您没有符合的付款，请联系收银员。
+choose-yes = 是的，退回 { $amount }
+choose-no = 不是，这与我无关
+choose-left = 其中剩余
+choose-receipt = 收据号
+returning-text = 正在为您退款。
+returning-checking = 支付平台尚未答复，我们会继续查询。
+given-title = 已退款
+given-text = 款项将退回您付款时使用的账户。
+pending-title = 退款尚未确认
+pending-text = 支付平台尚未答复。商店已记录这笔退款，并会继续查询直到有结果。您无需等待。
+kept-title = 未退款
+kept-customer = 您拒绝了退款。
+kept-refused = 支付平台不退还这笔付款。
+kept-till = 收银员停止了退款。
+kept-power-cut = 退款中断了。
+kept-lapsed = 未及时选择付款。
+kept-next = 如需退款，请联系收银员。
+
 # 收据
 receipt-shop = 商店
 receipt-till = 收银台
@@ -101,6 +125,7 @@ receipt-code = 代码
 receipt-time = 日期和时间
 receipt-sale = 交易
 receipt-payment = 付款
+receipt-return = 退款编号
 receipt-back = 退款
 receipt-keep = 如需保留收据，请截屏或另存为文本。
 receipt-text = 文本收据
