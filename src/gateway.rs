@@ -268,7 +268,7 @@ async fn wake(ins: &mut Ins, wait: Duration) -> Wake {
 fn say_sale(till: TillNumber, answer: &TillAnswer) {
     let till = till.number();
     match answer {
-        TillAnswer::Accepted { sale, .. } => tracing::info!(till, %sale, "sale asked for"),
+        TillAnswer::Accepted { sale, .. } => tracing::info!(till, %sale, "request taken"),
         TillAnswer::Finish(finish) => {
             let (sale, amount, outcome) = (finish.sale, finish.amount, finish.outcome);
             tracing::info!(till, %sale, %amount, ?outcome, given_back_minor = finish.given_back_minor, "result told");

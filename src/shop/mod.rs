@@ -38,7 +38,7 @@ use id::{AttemptId, Ids, SaleId, SessionId};
 use planted::{Mistake, planted};
 use policy::Policy;
 use returns::LiveReturn;
-use sale::{Sale, SaleState};
+use sale::{Sale, SaleState, Telling};
 use session::Session;
 use std::collections::{BTreeMap, BTreeSet};
 use time::{Mono, Now, Stamp};
@@ -124,6 +124,8 @@ struct Live {
     calls: Calls,
     progress_told: Option<Progress>,
     result_told: bool,
+    /// A person was told that the till did not hear it.
+    alarmed: bool,
 }
 
 /// A till: its sale, its last sale, and the phones that stand there, first come first.
@@ -475,12 +477,14 @@ fn last_ended(loaded: &Loaded) -> BTreeMap<TillNumber, SaleId> {
 
 impl Live {
     fn new(sale: Sale) -> Live {
-        Live { sale, saved: None, saved_open: true, calls: Calls::default(), progress_told: None, result_told: false }
+        let (progress_told, result_told, alarmed) = (None, false, false);
+        Live { sale, saved: None, saved_open: true, calls: Calls::default(), progress_told, result_told, alarmed }
     }
 
     fn from_disk(sale: Sale) -> Live {
         let saved_open = !sale.is_at_rest() || planted(Mistake::NotReopened);
         let result_told = planted(Mistake::ResultLostAtStart);
-        Live { saved: Some(sale.clone()), saved_open, result_told, ..Live::new(sale) }
+        let alarmed = matches!(sale.state.telling(), Some(Telling::Unheard { .. }));
+        Live { saved: Some(sale.clone()), saved_open, result_told, alarmed, ..Live::new(sale) }
     }
 }

@@ -30,6 +30,8 @@ pub(super) struct LiveReturn {
     pub(super) progress_told: Option<Progress>,
     /// The outcome that the till is being told.
     pub(super) result_told: bool,
+    /// A person was told that the till did not hear it.
+    pub(super) alarmed: bool,
 }
 
 /// What a return would be about.
@@ -298,7 +300,7 @@ impl Shop {
             let Return { till, ticket, id: sale, .. } = live.given;
             turn.step.records.extend(ticket.map(|ticket| Record::Ticket { till, ticket, sale }));
         }
-        if lost(&live.given) && !live.saved.as_ref().is_some_and(lost) {
+        if lost(&live.given) && !live.saved.as_ref().is_some_and(lost) && !std::mem::replace(&mut live.alarmed, true) {
             turn.alarm(Alarm::Unheard { sale: id });
         }
         let checking = live.given.state.back().is_some_and(|back| {
@@ -359,12 +361,14 @@ impl Shop {
 
 impl LiveReturn {
     pub(super) fn new(given: Return, choices: Vec<SaleId>) -> LiveReturn {
-        LiveReturn { given, saved: None, saved_open: true, choices, progress_told: None, result_told: false }
+        let (progress_told, result_told, alarmed) = (None, false, false);
+        LiveReturn { given, saved: None, saved_open: true, choices, progress_told, result_told, alarmed }
     }
 
     pub(super) fn from_disk(given: Return) -> LiveReturn {
         let saved_open = !given.is_at_rest();
-        LiveReturn { saved: Some(given.clone()), saved_open, ..LiveReturn::new(given, Vec::new()) }
+        let alarmed = lost(&given);
+        LiveReturn { saved: Some(given.clone()), saved_open, alarmed, ..LiveReturn::new(given, Vec::new()) }
     }
 
     /// What the till has to hear: the step reached, the result.

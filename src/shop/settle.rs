@@ -70,7 +70,11 @@ impl Shop {
         live.record(open, &mut turn.step.records);
         let unheard =
             |sale: &Sale| sale.winner().is_some() && matches!(sale.state.telling(), Some(Telling::Unheard { .. }));
-        if unheard(&live.sale) && !live.saved.as_ref().is_some_and(unheard) {
+        // Once: each time its till is back it is told again, and may not hear it again.
+        if unheard(&live.sale)
+            && !live.saved.as_ref().is_some_and(unheard)
+            && !std::mem::replace(&mut live.alarmed, true)
+        {
             turn.alarm(Alarm::Unheard { sale: id });
         }
         live.tell(&mut turn.step.effects);

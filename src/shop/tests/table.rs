@@ -234,6 +234,7 @@ fn a_till_that_missed_the_result_is_told_it_again_and_nobody_pays_twice() {
     after(PAID, "unheard", "ALARM Unheard");
     after(PAID, "unheard; last", "finish Approved");
     after(PAID, "unheard; online", "finish Approved");
+    after(PAID, "unheard; online; unheard", "");
     after(PAID, "later; +2s", "finish Approved");
     after(PAID, "later; +1s", "");
     check("last", "nothing-to-repeat");
