@@ -15,11 +15,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
-use std::net::IpAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower::ServiceExt;
 
 /// Largest form.
@@ -37,19 +38,24 @@ const TOO_OFTEN_PAUSE: Duration = Duration::from_secs(1);
 /// Pause after an accept that failed, most likely for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Connections that may still be closing while others have their places.
+const LEAVING_MAX: usize = 8;
+
 /// Accepts connections until `stop` changes. Held clones of `stop` say that connections are still open.
 pub(super) async fn accept(listener: TcpListener, site: Arc<Site>, door: Arc<Door>, mut stop: watch::Receiver<bool>) {
     let router = router(site.clone());
+    // A connection that gives way holds its file until its task has ended: no more are taken in than are really gone.
+    let sockets = Arc::new(Semaphore::new(site.limits.connections_max.saturating_add(LEAVING_MAX)));
     let mut failing = false;
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = next(&listener, &sockets) => accepted,
             _ = stop.changed() => break,
         };
-        let (stream, peer) = match accepted {
-            Ok((stream, peer)) => {
+        let (stream, peer, socket) = match accepted {
+            Ok((stream, peer, socket)) => {
                 failing = false;
-                (stream, peer.ip().to_canonical())
+                (stream, peer.ip().to_canonical(), socket)
             }
             Err(error) => {
                 // Said once, however long it lasts.
@@ -62,10 +68,23 @@ pub(super) async fn accept(listener: TcpListener, site: Arc<Site>, door: Arc<Doo
         };
         // Without a place the connection is closed at once: the phone tries again, and others are not held up.
         let Some(place) = Door::enter(&door, peer, &site.limits) else { continue };
-        tokio::spawn(serve(stream, peer, site.clone(), router.clone(), stop.clone(), place));
+        let serve = serve(stream, peer, site.clone(), router.clone(), stop.clone(), place);
+        tokio::spawn(async move {
+            serve.await;
+            drop(socket);
+        });
     }
     // Before `stop`, whose end says that the address is free.
     drop(listener);
+}
+
+async fn next(
+    listener: &TcpListener,
+    sockets: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let socket = sockets.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok((stream, peer, socket))
 }
 
 async fn serve(
