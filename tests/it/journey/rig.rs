@@ -28,7 +28,7 @@ use tillgate::till::player::{
 use tokio::runtime::{Handle, Runtime};
 
 /// Longer than anything here takes on a busy machine.
-const WAIT_SECS: u64 = 45;
+const WAIT_SECS: u64 = 90;
 const WAIT: Duration = Duration::from_secs(WAIT_SECS);
 /// How long a till between sales listens before it looks whether the cashier wants something.
 const LISTEN: Duration = Duration::from_millis(20);
