@@ -2,6 +2,7 @@
 
 use super::effect::{EnterNote, Reach};
 use super::event::{PhoneEvent, TillNumber};
+use super::giveback::ReturnState;
 use super::id::{SaleId, SessionId};
 use super::money::Amount;
 use super::pairing::Pairing;
@@ -91,21 +92,11 @@ impl Shop {
     }
 
     fn stands(&mut self, session: SessionId, at: Option<TillNumber>, turn: &mut Turn) {
-        let Some(visit) = self.visits.get_mut(&session) else { return };
-        let paying = visit.session.sale.and_then(|sale| self.sales.get(&sale)).map(|live| live.sale.state);
-        match paying {
-            // The page shows where the payment stands; nothing else can be begun.
-            Some(SaleState::Paying { .. } | SaleState::Aborting { .. }) => return,
-            Some(
-                SaleState::Waiting
-                | SaleState::Offered { .. }
-                | SaleState::Approved { .. }
-                | SaleState::Declined { .. }
-                | SaleState::Cancelled { .. }
-                | SaleState::Lapsed { .. },
-            )
-            | None => {}
+        // The page shows where the payment or the return stands; nothing else can be begun.
+        if self.has_confirmed(session) {
+            return;
         }
+        let Some(visit) = self.visits.get_mut(&session) else { return };
         if let Some(until) = visit.pause_until.filter(|until| *until > turn.now.mono) {
             visit.note = Some(EnterNote::TooManyGuesses { until });
             return;
@@ -211,7 +202,7 @@ impl Shop {
     }
 
     fn leaves(&mut self, session: SessionId, turn: &mut Turn) {
-        if !self.is_paying(session) {
+        if !self.has_confirmed(session) {
             self.unpair(session, None, turn);
         }
     }
@@ -228,7 +219,7 @@ impl Shop {
 
     fn not_mine(&mut self, session: SessionId, sale: SaleId, turn: &mut Turn) {
         let shown = self.sales.get(&sale).is_some_and(|live| live.sale.at_phone() == Some(session));
-        if shown && !self.is_paying(session) {
+        if shown && !self.has_confirmed(session) {
             self.unpair(session, Some(EnterNote::NotMine), turn);
         }
     }
@@ -263,7 +254,7 @@ impl Shop {
     }
 
     fn logs_out(&mut self, session: SessionId, turn: &mut Turn) {
-        if !self.is_paying(session) {
+        if !self.has_confirmed(session) {
             self.forget(session, turn);
         }
     }
@@ -283,18 +274,20 @@ impl Shop {
             || self.returns.get(&id).is_some_and(|live| live.given.is_live())
     }
 
-    /// Whether the phone has confirmed and the sale is not over.
-    fn is_paying(&self, session: SessionId) -> bool {
-        let sale = self.visits.get(&session).and_then(|visit| visit.session.sale);
-        sale.and_then(|sale| self.sales.get(&sale)).is_some_and(|live| match live.sale.state {
-            SaleState::Paying { .. } | SaleState::Aborting { .. } => true,
-            SaleState::Waiting
-            | SaleState::Offered { .. }
-            | SaleState::Approved { .. }
-            | SaleState::Declined { .. }
-            | SaleState::Cancelled { .. }
-            | SaleState::Lapsed { .. } => false,
-        })
+    /// Whether the phone has confirmed a payment, or chosen what is given back, and that is not over.
+    fn has_confirmed(&self, session: SessionId) -> bool {
+        let Some(shown) = self.visits.get(&session).and_then(|visit| visit.session.sale) else { return false };
+        let sent = |live: &super::LiveReturn| matches!(live.given.state, ReturnState::Sending { .. });
+        self.returns.get(&shown).is_some_and(sent)
+            || self.sales.get(&shown).is_some_and(|live| match live.sale.state {
+                SaleState::Paying { .. } | SaleState::Aborting { .. } => true,
+                SaleState::Waiting
+                | SaleState::Offered { .. }
+                | SaleState::Approved { .. }
+                | SaleState::Declined { .. }
+                | SaleState::Cancelled { .. }
+                | SaleState::Lapsed { .. } => false,
+            })
     }
 
     /// Whether another phone stands in line behind this one.

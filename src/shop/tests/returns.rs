@@ -209,8 +209,14 @@ fn the_customer_the_cashier_and_the_clock_end_what_is_not_chosen() {
     after(&asked, "a finish", "");
     after(&asked, "a choose; abort", "nothing-to-abort");
     after(&asked, "a choose; a refuse", "");
-    after(&asked, "a choose; a leave", "a:enter; b:waiting");
-    after(&asked, "a choose; a leave; refunded", "finish Returned { pending: false }");
+    after(&asked, "a choose; a leave", "");
+    after(&asked, "a choose; a at 8", "");
+    after(&asked, "a choose; a logout", "");
+    after(
+        &asked,
+        "a choose; a leave; refunded",
+        "finish Returned { pending: false }; a:returned Returned { pending: false }; b:waiting",
+    );
     after(&asked, "a choose; refunded; abort", "nothing-to-abort; finish Returned { pending: false }");
     after(&asked, "b leave", "b:enter");
     after(&asked, "ask 1.00 #3", "refuse Busy");
