@@ -89,7 +89,7 @@ const HOMES: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that only tests use.
-const TEST_CRATES: &[&str] = &["fantoccini", "fluent_syntax"];
+const TEST_CRATES: &[&str] = &["fantoccini", "fluent_syntax", "spdx"];
 
 /// Crates whose name in code is not their name in `Cargo.toml`.
 const RENAMED: &[(&str, &str)] = &[("rustls_webpki", "webpki")];
