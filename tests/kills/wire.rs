@@ -18,7 +18,7 @@ fn a_wire_that_is_cut_is_noticed_and_the_till_comes_back_on_another_connection()
     rig.start();
     eventually("the daemon is ready", || rig.log().contains(" ready portal"));
     let mut paying = wire.till(&["pay", "1.00"]);
-    eventually("the till asks", || rig.log().contains("asked for till=8"));
+    eventually("the till asks", || rig.log().contains("request taken till=8"));
     wire.is(false);
     let cut = Instant::now();
     eventually("the cut is noticed", || rig.log().contains("till disconnected"));
