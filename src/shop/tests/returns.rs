@@ -261,6 +261,11 @@ fn what_the_till_will_not_hear_of_has_gone_back_all_the_same() {
     after(&made, "unheard; online", "finish Returned { pending: false }");
     after(&made, "unheard; take; last", "finish Returned { pending: false }");
     after(&made, "later; +2s", "finish Returned { pending: false }");
+    after(&made, "later; restart; +1s", "");
+    after(&made, "later; restart; +2s", "finish Returned { pending: false }");
+    after(&made, "later; reboot; take", "");
+    after(&made, "later; reboot; +2s", "");
+    assert_eq!(left_open(&format!("{made}; later; reboot; take")), 0);
     assert_eq!(alarms(&format!("{made}; unheard; take")), 1);
     assert_eq!(alarms(&format!("{made}; take")), 0);
     check(&format!("{TAKEN}; refund 5.00 of r1 deaf; refunded"), "");
