@@ -15,11 +15,13 @@ const DAY_SECS: i64 = 86_400;
 struct Misled {
     rig: Rig,
     offset: PathBuf,
+    _folder: tempfile::TempDir,
 }
 
 impl Misled {
     fn by(secs: i64) -> Misled {
-        let offset = std::env::temp_dir().join(format!("tillgate-date-{}-{secs}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let offset = folder.path().join("offset");
         set(&offset, secs);
         let env = vec![
             ("LD_PRELOAD", library().display().to_string()),
@@ -29,17 +31,11 @@ impl Misled {
         ];
         let mut rig = Rig::dressed(Dress { env, ..Dress::default() });
         rig.start();
-        Misled { rig, offset }
+        Misled { rig, offset, _folder: folder }
     }
 
     fn jumps_to(&self, secs: i64) {
         set(&self.offset, secs);
-    }
-}
-
-impl Drop for Misled {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.offset);
     }
 }
 
