@@ -5,10 +5,11 @@ use crate::config::{self, Config};
 use crate::control::{self, Control, Request, Response};
 use crate::gateway::{Gateway, Ins, LOOKS_MAX, Look, Outs};
 use crate::inbox::Inbox;
+use crate::network::announce::Announcer;
 use crate::platform::Desk;
-use crate::platform::channel::{Channel, ChannelError, ChannelSettings};
+use crate::platform::channel::{Channel, ChannelSettings};
 use crate::platform::counter::{Counter, CounterSettings};
-use crate::portal::{self, Language, Portal, PortalSettings};
+use crate::portal::{self, Language, Portal, PortalSettings, SecureSettings};
 use crate::ring::Stopped;
 use crate::shop::event::{Event, NoSales};
 use crate::shop::{LineState, Shop};
@@ -69,6 +70,7 @@ pub struct Daemon {
     gateway: JoinHandle<Result<(), Stopped>>,
     stop: watch::Sender<bool>,
     portal: Portal,
+    announcer: Option<Announcer>,
     _control: Option<Control>,
     counter: Arc<Counter>,
     platform: String,
@@ -130,7 +132,17 @@ impl Daemon {
         let answers = Answers { look, seen, store: config.store.clone(), since: Instant::now() };
         let control = Control::start(handle, &config.control, move |request| answers.clone().answer(request));
         let control = control.map_err(|e| fail("the control socket cannot be opened")(e.into()))?;
-        Ok(Daemon { gateway, stop, portal, _control: Some(control), counter, platform: channel.url, runtime })
+        let announcer = announce(config);
+        Ok(Daemon {
+            gateway,
+            stop,
+            portal,
+            announcer,
+            _control: Some(control),
+            counter,
+            platform: channel.url,
+            runtime,
+        })
     }
 
     /// Where the portal listens.
@@ -138,10 +150,19 @@ impl Daemon {
         self.portal.addresses()
     }
 
-    /// Takes the pins of this configuration and reads its certificates and key, for connections from now on. The
-    /// platform stays the one it was: sales under way are with it. On error everything stays as it was.
-    pub fn reload(&self, config: &Config) -> Result<(), ChannelError> {
-        self.counter.channel().reload(&ChannelSettings { url: self.platform.clone(), ..channel_settings(config) })
+    /// Takes the pins of this configuration and reads its certificates and keys, the portal's included, for connections
+    /// from now on. The platform stays the one it was: sales under way are with it. On error everything stays as it was.
+    pub fn reload(&self, config: &Config) -> Result<(), DaemonError> {
+        let fail = DaemonError::new;
+        let next = secure_settings(config).map(|files| Portal::read_certificate(&files)).transpose();
+        let next = next.map_err(|e| fail("the portal's certificate cannot be read")(e.into()))?;
+        let channel = ChannelSettings { url: self.platform.clone(), ..channel_settings(config) };
+        let taken = self.counter.channel().reload(&channel);
+        taken.map_err(|e| fail("the channel to the platform cannot be set up")(e.into()))?;
+        if let Some(next) = next {
+            self.portal.take_certificate(next);
+        }
+        Ok(())
     }
 
     /// Whether the ring has ended by itself.
@@ -151,6 +172,9 @@ impl Daemon {
 
     /// Ends it in order: what waits in the inbox is written and sent out first.
     pub fn stop(self) -> Result<(), DaemonError> {
+        if let Some(announcer) = self.announcer {
+            announcer.stop();
+        }
         let _ = self.stop.send(true); // The ring has ended already: its result says why.
         let ended = self.gateway.join();
         self.runtime.block_on(self.portal.stop());
@@ -220,7 +244,8 @@ fn portal_limits(tills: usize) -> portal::Limits {
 
 fn reload(daemon: &Daemon, file: &Path) {
     let read = Config::load(file).map_err(|faults| faults.to_string());
-    match read.and_then(|config| daemon.reload(&config).map_err(|error| error.to_string())) {
+    let whole = |error: DaemonError| format!("{error}: {}", error.cause);
+    match read.and_then(|config| daemon.reload(&config).map_err(whole)) {
         Ok(()) => tracing::info!("pins, certificates and key read anew"),
         Err(error) => tracing::error!(%error, "pins, certificates and key stay as they were"),
     }
@@ -265,10 +290,24 @@ fn channel_settings(config: &Config) -> ChannelSettings {
     ChannelSettings { url, ca_file: ca, certificate_file: certificate, key_file: key, pins }
 }
 
+/// Tells the networks around where the box is. Who cannot be told finds it by its number, as before.
+fn announce(config: &Config) -> Option<Announcer> {
+    let settings = config.network.as_ref()?;
+    // Tills hang on serial lines: there is no port of a till to announce.
+    let announcer = Announcer::start(settings, &[]);
+    announcer.inspect_err(|error| tracing::warn!(%error, "the networks are not told where the box is")).ok()
+}
+
+fn secure_settings(config: &Config) -> Option<SecureSettings> {
+    let config::Secure { listen, certificate, key } = config.portal.secure.clone()?;
+    Some(SecureSettings { listen, certificate, key })
+}
+
 fn portal_settings(config: &Config, framed_by: Option<&str>) -> PortalSettings {
     let tills = config.tills.iter().map(|till| (till.number, till.label.clone())).collect();
     let mut settings = PortalSettings::new(vec![config.portal.listen], config.shop.name.clone(), tills);
     settings.public_base = Some(config.portal.url.clone());
+    settings.secure = secure_settings(config);
     settings.limits = portal_limits(config.tills.len());
     settings.terms.clone_from(&config.shop.terms);
     settings.time_zone.clone_from(&config.shop.time_zone);

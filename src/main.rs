@@ -13,6 +13,7 @@ use tillgate::daemon;
 use tillgate::demo;
 use tillgate::listing::{self, BooksArgs, SalesArgs};
 use tillgate::logging;
+use tillgate::network::command::{self as network_command, Ended, NetworkArgs};
 use tillgate::sandbox::{self, SandboxArgs};
 use tillgate::store::{self, Books, Verified, VerifyError};
 use tillgate::till::{self, TillArgs};
@@ -58,6 +59,8 @@ enum Command {
     #[command(after_help = SANDBOX_EXAMPLES)]
     Sandbox(SandboxArgs),
     Demo(DemoArgs),
+    #[command(after_help = NETWORK_EXAMPLES)]
+    Network(NetworkArgs),
 }
 
 /// Run the daemon
@@ -100,6 +103,14 @@ Examples:
   tillgate till --port /dev/ttyUSB0 status
   tillgate till --port /dev/ttyUSB0 pay 12.50
   tillgate till --port /dev/ttyUSB0 last";
+
+const NETWORK_EXAMPLES: &str = "\
+Examples:
+  tillgate network check --config /etc/tillgate/tillgate.toml
+  tillgate network apply --config /etc/tillgate/tillgate.toml
+  tillgate network clear --yes
+
+Exit codes: 0 done, or nothing is wrong; 1 something is in the way, or was found; 2 the configuration cannot be used";
 
 const SANDBOX_EXAMPLES: &str = "\
 Examples:
@@ -200,7 +211,8 @@ fn main() -> ExitCode {
         | Command::Backup(_)
         | Command::Till(_)
         | Command::Sandbox(_)
-        | Command::Demo(_) => logging::LevelFilter::WARN,
+        | Command::Demo(_)
+        | Command::Network(_) => logging::LevelFilter::WARN,
     };
     let exit = match logging::start(usual) {
         Ok(()) => match cli.command {
@@ -213,6 +225,7 @@ fn main() -> ExitCode {
             Command::Till(args) => return ExitCode::from(till::run(args)),
             Command::Sandbox(args) => sandbox(args),
             Command::Demo(args) => demo(&args),
+            Command::Network(args) => network(&args),
         },
         Err(cause) => fail(&cause, Exit::Usage),
     };
@@ -238,6 +251,20 @@ fn demo(args: &DemoArgs) -> Exit {
         Ok(true) => Exit::Good,
         Ok(false) => Exit::No,
         Err(error) => fail(error.as_ref(), Exit::No),
+    }
+}
+
+fn network(args: &NetworkArgs) -> Exit {
+    let config = match args.config().map(Config::load).transpose() {
+        Ok(config) => config,
+        Err(faults) => return fail(&faults, Exit::Usage),
+    };
+    let settings = config.as_ref().and_then(|config| config.network.as_ref());
+    match network_command::run(args, settings) {
+        Ok(Ended::Good) => Exit::Good,
+        Ok(Ended::No) => Exit::No,
+        Err(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Exit::Good,
+        Err(cause) => fail(&cause, Exit::No),
     }
 }
 

@@ -5,6 +5,7 @@ use crate::clock::Clock;
 use crate::shop::effect::Screen;
 use crate::shop::event::TillNumber;
 use crate::shop::id::{SaleId, SessionId};
+use crate::shop::time::Mono;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,6 +16,10 @@ const LIVE_PER_SESSION_MAX: usize = 2;
 /// Ended visits whose till is remembered, so that a phone that comes back need not type it again.
 const ENDED_MAX: usize = 512;
 
+/// How long a phone stays captive in its system's eyes once it has seen how its sale ended: the page of a network that has
+/// become whole is closed by the system.
+const CAPTIVE_AFTER_RECEIPT_MS: u64 = 10_000;
+
 /// The screens of all visits. Clones are the same board; no call waits for anything but the others' short ones.
 #[derive(Clone, Debug)]
 pub struct Board(Arc<Mutex<Seats>>);
@@ -23,6 +28,8 @@ pub struct Board(Arc<Mutex<Seats>>);
 struct Seats {
     taken: BTreeMap<SessionId, Seat>,
     ended: VecDeque<(SessionId, TillNumber)>,
+    /// Addresses whose phones reach the internet, and until when.
+    free: BTreeMap<IpAddr, Mono>,
     /// The version given last. It begins with the time, so that a page from before a restart is not taken for new.
     version: u64,
 }
@@ -34,6 +41,8 @@ struct Seat {
     version: watch::Sender<u64>,
     /// The version that the shop knows was loaded.
     seen: Option<u64>,
+    /// When the present screen was first loaded.
+    seen_at: Option<Mono>,
     /// The attempt whose checkout the phone was sent to.
     handed_over: Option<(SaleId, u32)>,
     language: Option<Language>,
@@ -50,12 +59,34 @@ impl Seat {
             screen: None,
             version: watch::Sender::new(version),
             seen: None,
+            seen_at: None,
             handed_over: None,
             language: None,
             opened_from: None,
             till: None,
             live: VecDeque::new(),
             taps: 0,
+        }
+    }
+
+    /// Whether its phone should not be told by its system that all is done.
+    fn is_busy(&self, now: Mono) -> bool {
+        match &self.screen {
+            None | Some(Screen::EnterTill { .. }) => false,
+            Some(Screen::Result(_) | Screen::Returned(_)) => {
+                self.seen_at.is_none_or(|at| now.0 < at.0.saturating_add(CAPTIVE_AFTER_RECEIPT_MS))
+            }
+            Some(
+                Screen::InLine { .. }
+                | Screen::Waiting { .. }
+                | Screen::Confirm { .. }
+                | Screen::TooLate { .. }
+                | Screen::Contacting { .. }
+                | Screen::Pay { .. }
+                | Screen::Closing { .. }
+                | Screen::ChooseReturn { .. }
+                | Screen::Returning { .. },
+            ) => true,
         }
     }
 }
@@ -112,7 +143,12 @@ pub(super) struct Live {
 
 impl Board {
     pub(super) fn new() -> Board {
-        Board(Arc::new(Mutex::new(Seats { taken: BTreeMap::new(), ended: VecDeque::new(), version: Clock::mono().0 })))
+        Board(Arc::new(Mutex::new(Seats {
+            taken: BTreeMap::new(),
+            ended: VecDeque::new(),
+            free: BTreeMap::new(),
+            version: Clock::mono().0,
+        })))
     }
 
     /// From now on `screen` is what the visit's page shows. The same screen again changes nothing.
@@ -127,6 +163,7 @@ impl Board {
             seat.till = Some(till);
         }
         seat.screen = Some(screen);
+        seat.seen_at = None;
         seat.version.send_replace(version);
         seats.version = version;
     }
@@ -146,6 +183,25 @@ impl Board {
     /// How many visits there are.
     pub fn count(&self) -> usize {
         self.lock().taken.len()
+    }
+
+    /// From now on the phone at this address reaches the internet, until then; `None`: not any more.
+    pub fn set_free(&self, address: IpAddr, until: Option<Mono>) {
+        let mut seats = self.lock();
+        match until {
+            Some(until) => seats.free.insert(address, until),
+            None => seats.free.remove(&address),
+        };
+    }
+
+    /// Until when the phone at this address is free in its system's eyes; `None`: it is captive. It is while one of its
+    /// visits stands at a till, and until 10 s after it saw how that ended.
+    pub(super) fn free_until(&self, address: IpAddr, now: Mono) -> Option<Mono> {
+        let mut seats = self.lock();
+        seats.free.retain(|_, until| *until > now);
+        let until = *seats.free.get(&address)?;
+        let busy = seats.taken.values().any(|seat| seat.opened_from == Some(address) && seat.is_busy(now));
+        (!busy).then_some(until)
     }
 
     /// Takes a seat for a visit that is about to begin, unless all (`max`), or the address's share, are taken.
@@ -221,6 +277,15 @@ impl Board {
         self.lock().taken.contains_key(&session)
     }
 
+    /// A person has this version on the phone.
+    pub(super) fn loaded(&self, session: SessionId, version: u64) {
+        if let Some(seat) = self.lock().taken.get_mut(&session)
+            && *seat.version.borrow() == version
+        {
+            seat.seen_at.get_or_insert_with(Clock::mono);
+        }
+    }
+
     /// True for the first load of this version: then the shop is to be told.
     pub(super) fn claim_seen(&self, session: SessionId, version: u64) -> bool {
         let mut seats = self.lock();
@@ -268,6 +333,7 @@ impl Board {
     pub(super) fn clear(&self) {
         let mut seats = self.lock();
         (seats.taken, seats.ended, seats.version) = (BTreeMap::new(), VecDeque::new(), 1);
+        seats.free = BTreeMap::new();
     }
 
     fn lock(&self) -> MutexGuard<'_, Seats> {

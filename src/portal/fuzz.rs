@@ -127,7 +127,7 @@ impl Portal {
         let (site, router, inbox) = (self.site.clone(), self.router.clone(), &mut self.inbox);
         let mut heard = Vec::new();
         self.runtime.block_on(async {
-            let mut answer = std::pin::pin!(page(&site, router, IpAddr::from(PEER), request));
+            let mut answer = std::pin::pin!(page(&site, router, IpAddr::from(PEER), false, request));
             let response = loop {
                 tokio::select! {
                     biased;

@@ -3,6 +3,7 @@
 mod amounts;
 mod assets;
 mod board;
+mod capport;
 mod door;
 #[cfg(feature = "fuzzing")]
 pub mod fuzz;
@@ -14,6 +15,7 @@ mod posts;
 mod screens;
 mod server;
 mod site;
+mod tls;
 mod tokens;
 
 pub use board::Board;
@@ -26,11 +28,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
 /// Connections that may wait to be accepted. Beyond, the system leaves a phone to try again after a second.
 const BACKLOG: u32 = 1_024;
@@ -44,7 +48,10 @@ const RECEIVE_BYTES_MAX: u32 = 16 << 10;
 pub struct PortalSettings {
     /// Where to listen; port 0 takes any free one.
     pub listen: Vec<SocketAddr>,
-    /// The address phones know us by, such as `http://10.77.0.1`, without a path. `None`: the first bound address.
+    /// Where to listen with TLS, if there is a certificate. Who comes without TLS is sent there then.
+    pub secure: Option<SecureSettings>,
+    /// The address phones know us by, such as `http://10.77.0.1`, without a path; with `secure` it begins with `https`.
+    /// `None`: the first bound address.
     pub public_base: Option<String>,
     /// The shop's name as customers know it.
     pub shop_name: String,
@@ -60,6 +67,17 @@ pub struct PortalSettings {
     pub limits: Limits,
     /// Set by [`PortalSettings::framed_by`] only.
     allow_framing: Option<String>,
+}
+
+/// The portal with TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecureSettings {
+    /// Where to listen; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// PEM: the certificate, then those up to an authority that phones know.
+    pub certificate: PathBuf,
+    /// PEM: its private key.
+    pub key: PathBuf,
 }
 
 /// How much the portal takes at once, and for how long it waits.
@@ -115,6 +133,7 @@ impl PortalSettings {
     pub fn new(listen: Vec<SocketAddr>, shop_name: String, tills: BTreeMap<TillNumber, String>) -> PortalSettings {
         PortalSettings {
             listen,
+            secure: None,
             public_base: None,
             shop_name,
             terms: None,
@@ -157,6 +176,13 @@ pub enum StartError {
         /// Why not.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The certificate or its key cannot be used.
+    Certificate {
+        /// Which file.
+        file: PathBuf,
+        /// Why not.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The operating system gives no random numbers.
     NoRandomness,
 }
@@ -173,6 +199,13 @@ impl fmt::Display for StartError {
             StartError::TimeZone { name, source } => {
                 write!(f, "no time zone {name:?}: {source}; use a name such as Europe/Berlin")
             }
+            StartError::Certificate { file, source } => {
+                write!(
+                    f,
+                    "{} cannot be used: {source}; put a certificate and its own key there, in PEM",
+                    file.display()
+                )
+            }
             StartError::NoRandomness => f.write_str("the operating system gives no random numbers"),
         }
     }
@@ -182,7 +215,7 @@ impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             StartError::Listen { source, .. } => Some(source),
-            StartError::TimeZone { source, .. } => Some(source.as_ref()),
+            StartError::TimeZone { source, .. } | StartError::Certificate { source, .. } => Some(source.as_ref()),
             StartError::Address { .. } | StartError::NoRandomness => None,
         }
     }
@@ -193,7 +226,21 @@ impl std::error::Error for StartError {
 pub struct ClosedPortal {
     addresses: Vec<SocketAddr>,
     listeners: Vec<TcpListener>,
+    secure: Option<SecureListener>,
     site: Arc<Site>,
+}
+
+/// A listener and what TLS needs on it.
+struct SecureListener {
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    certificate: Arc<tls::Certificate>,
+}
+
+impl fmt::Debug for SecureListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecureListener").field("listener", &self.listener).finish_non_exhaustive()
+    }
 }
 
 impl ClosedPortal {
@@ -204,14 +251,18 @@ impl ClosedPortal {
 
     /// Begins to answer on the runtime of `handle`.
     pub fn open(self, handle: &Handle) -> Portal {
-        let ClosedPortal { addresses, listeners, site } = self;
+        let ClosedPortal { addresses, listeners, secure, site } = self;
         let board = site.board.clone();
         let (stop, stopped) = watch::channel(false);
         let door = Arc::new(door::Door::default());
         for listener in listeners {
-            handle.spawn(server::accept(listener, site.clone(), door.clone(), stopped.clone()));
+            handle.spawn(server::accept(listener, None, site.clone(), door.clone(), stopped.clone()));
         }
-        Portal { addresses, board, stop }
+        let certificate = secure.map(|SecureListener { listener, acceptor, certificate }| {
+            handle.spawn(server::accept(listener, Some(acceptor), site.clone(), door.clone(), stopped.clone()));
+            certificate
+        });
+        Portal { addresses, board, stop, certificate }
     }
 }
 
@@ -221,7 +272,11 @@ pub struct Portal {
     addresses: Vec<SocketAddr>,
     board: Board,
     stop: watch::Sender<bool>,
+    certificate: Option<Arc<tls::Certificate>>,
 }
+
+/// A certificate that was read and is not yet in use.
+pub struct NextCertificate(rustls::sign::CertifiedKey);
 
 impl Portal {
     /// Binds the addresses and begins to answer on the runtime of `handle`. May be called from any thread.
@@ -234,17 +289,32 @@ impl Portal {
     pub fn bind(handle: &Handle, settings: PortalSettings, inbox: Inbox) -> Result<ClosedPortal, StartError> {
         let _context = handle.enter();
         let listeners = settings.listen.iter().map(|address| bind(*address)).collect::<Result<Vec<_>, _>>()?;
-        let addresses: Vec<_> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+        let secure = settings.secure.as_ref().map(bind_secure).transpose()?;
+        let all = listeners.iter().chain(secure.iter().map(|secure| &secure.listener));
+        let addresses: Vec<_> = all.filter_map(|listener| listener.local_addr().ok()).collect();
         let base = match (&settings.public_base, addresses.first()) {
-            (Some(base), _) => checked_base(base)?,
+            (Some(base), _) => checked_base(base, secure.is_some())?,
+            (None, Some(_)) if secure.is_some() => return Err(StartError::Address { text: String::new() }),
             (None, Some(address)) => format!("http://{address}"),
             (None, None) => return Err(StartError::Address { text: String::new() }),
         };
         let site = Arc::new(Site::new(settings, base, inbox)?);
-        Ok(ClosedPortal { addresses, listeners, site })
+        Ok(ClosedPortal { addresses, listeners, secure, site })
     }
 
-    /// The addresses that are listened on, in the order of the settings.
+    /// Reads a certificate and its key, for [`Portal::take_certificate`].
+    pub fn read_certificate(files: &SecureSettings) -> Result<NextCertificate, StartError> {
+        tls::read(files).map(NextCertificate)
+    }
+
+    /// Connections from now on get this certificate; those under way end as they began. Without TLS nothing happens.
+    pub fn take_certificate(&self, next: NextCertificate) {
+        if let Some(certificate) = &self.certificate {
+            certificate.replace(next.0);
+        }
+    }
+
+    /// The addresses that are listened on, in the order of the settings; the one with TLS last.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
@@ -274,10 +344,18 @@ fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
     bound.map_err(|source| StartError::Listen { address, source })
 }
 
-/// A public address without a slash at the end.
-fn checked_base(text: &str) -> Result<String, StartError> {
+fn bind_secure(settings: &SecureSettings) -> Result<SecureListener, StartError> {
+    let certificate = Arc::new(tls::Certificate::new(tls::read(settings)?));
+    let refused = |e: rustls::Error| StartError::Certificate { file: settings.certificate.clone(), source: e.into() };
+    let acceptor = tls::acceptor(certificate.clone()).map_err(refused)?;
+    Ok(SecureListener { listener: bind(settings.listen)?, acceptor, certificate })
+}
+
+/// A public address without a slash at the end. Where there is TLS, phones come with it.
+fn checked_base(text: &str, secure: bool) -> Result<String, StartError> {
     let base = text.trim_end_matches('/');
-    let authority = base.strip_prefix("http://").or_else(|| base.strip_prefix("https://"));
+    let plain = base.strip_prefix("http://").filter(|_| !secure);
+    let authority = plain.or_else(|| base.strip_prefix("https://"));
     let sound = |a: &str| !a.is_empty() && a.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b));
     if authority.is_some_and(sound) { Ok(base.to_owned()) } else { Err(StartError::Address { text: text.to_owned() }) }
 }

@@ -15,7 +15,7 @@ use axum::http::header::{
     ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION, REFERRER_POLICY,
     RETRY_AFTER, SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
@@ -51,6 +51,8 @@ pub(super) struct Site {
     pub(super) live: Arc<Semaphore>,
     /// Scheme and authority of the portal's own address, without a slash at the end.
     base: String,
+    /// Whether there is TLS: then nothing is said without.
+    secure: bool,
     policy: HeaderValue,
     started: Instant,
 }
@@ -81,6 +83,7 @@ impl Site {
             live: Arc::new(Semaphore::new(settings.limits.live_max)),
             limits: settings.limits,
             base,
+            secure: settings.secure.is_some(),
             policy: HeaderValue::from_str(&policy).map_err(|_| StartError::Address { text: frame.to_owned() })?,
             started: Instant::now(),
         })
@@ -90,6 +93,16 @@ impl Site {
     pub(super) fn is_own(&self, authority: &str) -> bool {
         let own = self.base.split_once("://").map_or("", |(_, own)| own);
         own.eq_ignore_ascii_case(authority)
+    }
+
+    /// Whether the portal has TLS of its own.
+    pub(super) fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// Scheme and authority of the portal's own address, without a slash at the end.
+    pub(super) fn base(&self) -> &str {
+        &self.base
     }
 
     /// The texts in the language this phone wants; what was chosen in its visit comes first.
@@ -127,10 +140,20 @@ impl Site {
 
     /// Sends a stranger to the start, whatever it asked for (302: the answer that makes phones open the portal).
     pub(super) fn to_start(&self) -> Response {
-        let to = format!("{}/", self.base);
-        let body = format!("<!doctype html><title>{to}</title><a href=\"{to}\">{to}</a>\n");
+        self.found(&format!("{}/", self.base))
+    }
+
+    /// The same page with TLS. Never a lasting redirect: the certificate may go again.
+    pub(super) fn to_secure(&self, uri: &Uri) -> Response {
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        self.found(&format!("{}{}", self.base, if path.starts_with('/') { path } else { "/" }))
+    }
+
+    fn found(&self, to: &str) -> Response {
+        let shown = to.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
+        let body = format!("<!doctype html><title>{shown}</title><a href=\"{shown}\">{shown}</a>\n");
         let mut response = (StatusCode::FOUND, [(CONTENT_TYPE, "text/html; charset=utf-8")], body).into_response();
-        set(&mut response, LOCATION, &to);
+        set(&mut response, LOCATION, to);
         response
     }
 
