@@ -88,11 +88,8 @@ fn six(text: &mut String, settings: &NetworkSettings) {
 fn garden(text: &mut String, settings: &NetworkSettings) {
     let Paying::Hosts(hosts) = &settings.paying else { return };
     let [four, six] = GARDEN;
-    line(
-        text,
-        format_args!("\n# What paying phones may reach: addresses go to the firewall as phones look them up. HTTPS"),
-    );
-    line(text, format_args!("# records carry addresses that would pass by the set."));
+    line(text, format_args!("\n# What paying phones may reach: addresses go to the firewall as phones look them up."));
+    line(text, format_args!("# HTTPS records carry addresses that would pass by it."));
     line(text, format_args!("filter-rr=HTTPS\nmax-cache-ttl={CACHE_SECS_MAX}"));
     for host in hosts {
         match settings.guests.ipv6 {
