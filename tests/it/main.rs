@@ -12,6 +12,7 @@
 mod cli;
 mod journey;
 mod line;
+mod network;
 mod platform;
 mod portal;
 mod store;
