@@ -83,9 +83,7 @@ impl Bed {
         std::fs::create_dir_all(folder.join("root")).unwrap();
         let id = format!("tg{}{name}", std::process::id());
         let mut bed = Bed { folder, id, running: Vec::new() };
-        let made = rcgen::generate_simple_self_signed(vec!["pay.shop.example".to_owned()]).unwrap();
-        std::fs::write(bed.folder.join("cert.pem"), made.cert.pem()).unwrap();
-        std::fs::write(bed.folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        certificate(&bed.folder);
         std::fs::write(bed.folder.join("t.toml"), config(&bed.folder, portal, network)).unwrap();
         for place in ["gw", "one", "two", "net"] {
             run("ip", &["netns", "add", &bed.name(place)]);
@@ -246,6 +244,13 @@ impl Drop for Bed {
         }
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// A new certificate for the portal's name, and its key.
+pub(super) fn certificate(folder: &Path) {
+    let made = rcgen::generate_simple_self_signed(vec!["pay.shop.example".to_owned()]).unwrap();
+    std::fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
+    std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
 }
 
 /// The configuration with this portal and network, and what it names in this folder.

@@ -91,7 +91,7 @@ fn a_phone_asks_the_portals_api_over_real_names_and_real_tls() {
     let mut bed = Bed::new("api", SECURE, "");
     bed.dnsmasq();
     let config = bed.folder.join("t.toml").display().to_string();
-    bed.start("gw", env!("CARGO_BIN_EXE_tillgate"), &["run", "--config", &config], &[], "tillgate.log");
+    let daemon = bed.start("gw", env!("CARGO_BIN_EXE_tillgate"), &["run", "--config", &config], &[], "tillgate.log");
     let lease = bed.lease("one", &["114"]);
     let api: String = lease["opt114"]
         .as_bytes()
@@ -116,6 +116,11 @@ fn a_phone_asks_the_portals_api_over_real_names_and_real_tls() {
     assert!(answer.ends_with(r#"{"captive":true,"user-portal-url":"https://pay.shop.example/"}"#), "{answer}");
     let shown = curl("-L http://pay.shop.example/t/1");
     assert!(shown.contains("Corner Shop"), "{shown}");
+    // The certificate is renewed, and the daemon told.
+    super::bed::certificate(&bed.folder);
+    assert!(curl(&format!("--retry 0 {api}")).contains("curl: ("), "the old one is still in use");
+    super::bed::run("kill", &["-HUP", &daemon.to_string()]);
+    wait(|| curl(&format!("--retry 0 {api}")).contains("captive"), || bed.log("tillgate.log"));
 }
 
 #[test]
@@ -146,9 +151,7 @@ fn hostapd_takes_what_is_written_for_it_and_a_mistake_is_told() {
 }
 
 fn tillgate_network(folder: &std::path::Path, security: &str, channel: u8) -> tillgate::network::NetworkSettings {
-    let made = rcgen::generate_simple_self_signed(vec!["x.example".to_owned()]).unwrap();
-    std::fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
-    std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    super::bed::certificate(folder);
     let wifi = format!(
         "[network.wifi]\nradio = \"wlan0\"\nssid = \"Corner\"\ncountry = \"DE\"\nchannel = {channel}\nsecurity = {security}\n"
     );
