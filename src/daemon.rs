@@ -300,12 +300,19 @@ fn announce(config: &Config) -> Option<Announcer> {
 
 fn secure_settings(config: &Config) -> Option<SecureSettings> {
     let config::Secure { listen, certificate, key } = config.portal.secure.clone()?;
-    Some(SecureSettings { listen, certificate, key })
+    Some(SecureSettings { listen: on_both(config, listen), certificate, key })
+}
+
+/// Where guests come by version 6 as well, the box's own address by that is listened on, too.
+fn on_both(config: &Config, listen: SocketAddr) -> Vec<SocketAddr> {
+    let six = config.network.as_ref().and_then(|network| network.guests.ipv6);
+    let six = six.filter(|_| listen.is_ipv4()).map(|net| SocketAddr::from((net.addr(), listen.port())));
+    std::iter::once(listen).chain(six).collect()
 }
 
 fn portal_settings(config: &Config, framed_by: Option<&str>) -> PortalSettings {
     let tills = config.tills.iter().map(|till| (till.number, till.label.clone())).collect();
-    let mut settings = PortalSettings::new(vec![config.portal.listen], config.shop.name.clone(), tills);
+    let mut settings = PortalSettings::new(on_both(config, config.portal.listen), config.shop.name.clone(), tills);
     settings.public_base = Some(config.portal.url.clone());
     settings.secure = secure_settings(config);
     settings.limits = portal_limits(config.tills.len());

@@ -83,7 +83,7 @@ impl Announcer {
             port,
             notes: notes.into_iter().chain(host).collect(),
         };
-        announcer.voices.push(Voice::start(&[settings.guests.bridge.clone()], name, &[portal])?);
+        announcer.voices.push(Voice::start(std::slice::from_ref(&settings.guests.bridge), name, &[portal])?);
         Ok(announcer)
     }
 

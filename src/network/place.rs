@@ -124,9 +124,22 @@ pub fn removals(root: &Path, force: bool) -> Result<Vec<Step>, PlaceError> {
     Ok(steps)
 }
 
-/// Does what was planned. Each file appears whole, or not at all.
+/// Does what was planned. Each file appears whole, or not at all; one that has changed since it was planned stays, and
+/// with it all that come after it.
 pub fn carry_out(root: &Path, steps: &[Step]) -> Result<(), PlaceError> {
     for step in steps {
+        if let Step::Write { path, old, .. } | Step::Remove { path, old } = step {
+            let whole = root.join(path);
+            let as_planned = match look(&whole)? {
+                There::Nothing => old.is_empty(),
+                There::Ours(now, _) | There::Edited(now) => now == *old,
+                There::Foreign => false,
+            };
+            if !as_planned {
+                let cause = io::Error::other("it has changed meanwhile; look again");
+                return Err(failed("change", &whole)(cause));
+            }
+        }
         match step {
             Step::Keep(_) | Step::Edited(_) | Step::Foreign(_) => {}
             Step::Write { path, new, secret, .. } => put(root, path, new, *secret)?,

@@ -356,3 +356,67 @@ fn till_of(screen: &Screen) -> Option<TillNumber> {
         Screen::Returned(receipt) => Some(receipt.facts.till),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shop::effect::{Outcome, Receipt, SaleFacts};
+    use crate::shop::money::{Amount, Currency};
+    use crate::shop::sale::Code;
+
+    const SESSION: SessionId = SessionId(7);
+
+    fn till() -> TillNumber {
+        TillNumber::new(7).unwrap()
+    }
+
+    fn result() -> Screen {
+        let amount = Amount::from_minor(1_250, Currency::from_code("EUR").unwrap()).unwrap();
+        let facts = SaleFacts { sale: SaleId(1), till: till(), amount, code: Code::parse("7K").unwrap() };
+        Screen::Result(Box::new(Receipt {
+            facts,
+            outcome: Outcome::Lapsed,
+            attempt: None,
+            given_back_minor: 0,
+            given_back_done_minor: 0,
+            surplus_back_minor: 0,
+            at: None,
+        }))
+    }
+
+    fn load(board: &Board) {
+        let Found::Shown(shown) = board.find(SESSION) else { panic!("nothing is shown") };
+        board.loaded(SESSION, shown.version);
+    }
+
+    #[test]
+    fn a_phone_is_captive_from_the_till_until_ten_seconds_after_it_saw_how_that_ended() {
+        let (board, phone, other) = (Board::new(), IpAddr::from([10, 77, 0, 2]), IpAddr::from([10, 77, 0, 3]));
+        let in_ms = |ms| Mono(Clock::mono().0 + ms);
+        let free = |ms| board.free_until(phone, in_ms(ms)).is_some();
+        let until = in_ms(3_600_000);
+        assert!(!free(0), "nobody has let it through");
+        board.set_free(phone, Some(until));
+        assert_eq!(board.free_until(phone, in_ms(0)), Some(until));
+        board.reserve(SESSION, None, phone, 9, 9).unwrap();
+        board.show(SESSION, Screen::EnterTill { note: None });
+        assert!(free(0), "it stands at no till");
+        board.show(SESSION, Screen::Waiting { till: till() });
+        load(&board);
+        assert!(!free(0) && !free(60_000), "however long");
+        board.set_free(other, Some(until));
+        assert!(board.free_until(other, in_ms(0)).is_some(), "another phone is another phone");
+        board.show(SESSION, result());
+        assert!(!free(60_000), "it has not seen that yet");
+        load(&board);
+        assert!(!free(9_000) && free(CAPTIVE_AFTER_RECEIPT_MS));
+        load(&board);
+        assert!(free(CAPTIVE_AFTER_RECEIPT_MS), "from the first time on");
+        board.show(SESSION, Screen::Waiting { till: till() });
+        assert!(!free(CAPTIVE_AFTER_RECEIPT_MS), "the next sale");
+        board.forget(SESSION);
+        assert!(free(0));
+        assert!(!free(3_600_000), "the end has come");
+        assert!(!free(0), "and it stays captive");
+    }
+}

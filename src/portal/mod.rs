@@ -73,7 +73,7 @@ pub struct PortalSettings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecureSettings {
     /// Where to listen; port 0 takes any free one.
-    pub listen: SocketAddr,
+    pub listen: Vec<SocketAddr>,
     /// PEM: the certificate, then those up to an authority that phones know.
     pub certificate: PathBuf,
     /// PEM: its private key.
@@ -226,20 +226,20 @@ impl std::error::Error for StartError {
 pub struct ClosedPortal {
     addresses: Vec<SocketAddr>,
     listeners: Vec<TcpListener>,
-    secure: Option<SecureListener>,
+    secure: Option<SecureListeners>,
     site: Arc<Site>,
 }
 
-/// A listener and what TLS needs on it.
-struct SecureListener {
-    listener: TcpListener,
+/// Listeners and what TLS needs on them.
+struct SecureListeners {
+    listeners: Vec<TcpListener>,
     acceptor: TlsAcceptor,
     certificate: Arc<tls::Certificate>,
 }
 
-impl fmt::Debug for SecureListener {
+impl fmt::Debug for SecureListeners {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SecureListener").field("listener", &self.listener).finish_non_exhaustive()
+        f.debug_struct("SecureListeners").field("listeners", &self.listeners).finish_non_exhaustive()
     }
 }
 
@@ -258,8 +258,11 @@ impl ClosedPortal {
         for listener in listeners {
             handle.spawn(server::accept(listener, None, site.clone(), door.clone(), stopped.clone()));
         }
-        let certificate = secure.map(|SecureListener { listener, acceptor, certificate }| {
-            handle.spawn(server::accept(listener, Some(acceptor), site.clone(), door.clone(), stopped.clone()));
+        let certificate = secure.map(|SecureListeners { listeners, acceptor, certificate }| {
+            for listener in listeners {
+                let tls = Some(acceptor.clone());
+                handle.spawn(server::accept(listener, tls, site.clone(), door.clone(), stopped.clone()));
+            }
             certificate
         });
         Portal { addresses, board, stop, certificate }
@@ -290,7 +293,7 @@ impl Portal {
         let _context = handle.enter();
         let listeners = settings.listen.iter().map(|address| bind(*address)).collect::<Result<Vec<_>, _>>()?;
         let secure = settings.secure.as_ref().map(bind_secure).transpose()?;
-        let all = listeners.iter().chain(secure.iter().map(|secure| &secure.listener));
+        let all = listeners.iter().chain(secure.iter().flat_map(|secure| &secure.listeners));
         let addresses: Vec<_> = all.filter_map(|listener| listener.local_addr().ok()).collect();
         let base = match (&settings.public_base, addresses.first()) {
             (Some(base), _) => checked_base(base, secure.is_some())?,
@@ -314,7 +317,7 @@ impl Portal {
         }
     }
 
-    /// The addresses that are listened on, in the order of the settings; the one with TLS last.
+    /// The addresses that are listened on, in the order of the settings; those with TLS last.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
@@ -344,11 +347,12 @@ fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
     bound.map_err(|source| StartError::Listen { address, source })
 }
 
-fn bind_secure(settings: &SecureSettings) -> Result<SecureListener, StartError> {
+fn bind_secure(settings: &SecureSettings) -> Result<SecureListeners, StartError> {
     let certificate = Arc::new(tls::Certificate::new(tls::read(settings)?));
     let refused = |e: rustls::Error| StartError::Certificate { file: settings.certificate.clone(), source: e.into() };
     let acceptor = tls::acceptor(certificate.clone()).map_err(refused)?;
-    Ok(SecureListener { listener: bind(settings.listen)?, acceptor, certificate })
+    let listeners = settings.listen.iter().map(|address| bind(*address)).collect::<Result<Vec<_>, _>>()?;
+    Ok(SecureListeners { listeners, acceptor, certificate })
 }
 
 /// A public address without a slash at the end. Where there is TLS, phones come with it.

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 /// How long a test waits for something before it fails.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 /// Programs, and the packages that they are in.
-const NEEDED: [(&str, &str); 11] = [
+const NEEDED: [(&str, &str); 12] = [
     ("ip", "iproute2"),
     ("nft", "nftables"),
     ("dnsmasq", "dnsmasq-base"),
     ("hostapd", "hostapd"),
     ("udhcpc", "udhcpc"),
+    ("dhclient", "isc-dhcp-client"),
     ("dig", "bind9-dnsutils"),
     ("curl", "curl"),
     ("avahi-daemon", "avahi-daemon"),

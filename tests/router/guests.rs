@@ -45,6 +45,8 @@ fn names_that_lead_around_the_portal_do_not_exist_and_the_others_do() {
     }
     assert_eq!(bed.dig("one", "www.example.org", "A"), good(&["198.51.100.81"]));
     assert_eq!(bed.dig("one", "www.example.org", "AAAA"), good(&[]), "guests have no version 6");
+    let outside = ["+time=1", "+tries=1", "@198.51.100.2", "www.example.org"];
+    assert!(!bed.inside("net", "dig", &outside).status.success(), "nobody is answered but guests");
     for name in ["evil", "evil.lan", "1.50.168.192.in-addr.arpa"] {
         assert_ne!(bed.dig("one", name, "A").0, "NOERROR", "{name}: what a phone calls itself is no name");
     }
@@ -124,6 +126,42 @@ fn a_phone_asks_the_portals_api_over_real_names_and_real_tls() {
 }
 
 #[test]
+fn with_version_6_phones_make_their_addresses_and_hear_of_the_portal_in_that_way_too() {
+    let mut bed = Bed::new("six", SECURE, "ipv6 = \"fd12:3456:789a:50::1/64\"");
+    bed.dnsmasq();
+    let config = bed.folder.join("t.toml").display().to_string();
+    bed.start("gw", env!("CARGO_BIN_EXE_tillgate"), &["run", "--config", &config], &[], "tillgate.log");
+    let addresses = || said(&bed.inside("one", "ip", &["-6", "-oneline", "address", "show", "dev", "eth0"]));
+    let made = || addresses().lines().any(|l| l.contains("fd12:3456:789a:50:") && !l.contains("tentative"));
+    wait(made, addresses);
+    bed.lease("one", &[]);
+    assert_eq!(bed.dig("one", "pay.shop.example", "AAAA").1, ["fd12:3456:789a:50::1"]);
+    assert_eq!(bed.dig("one", "www.example.org", "AAAA").1, ["2001:db8::81"]);
+    let folder = bed.folder.display().to_string();
+    let conf = "option dhcp6.capport code 103 = text;\nalso request dhcp6.capport;\n";
+    std::fs::write(bed.folder.join("dhclient.conf"), conf).unwrap();
+    let script = format!("#!/bin/sh\nenv > {folder}/six\n");
+    std::fs::write(bed.folder.join("six.sh"), script).unwrap();
+    super::bed::run("chmod", &["755", &format!("{folder}/six.sh")]);
+    let (conf, script) = (format!("{folder}/dhclient.conf"), format!("{folder}/six.sh"));
+    let (leases, pid) = (format!("{folder}/dhclient.leases"), format!("{folder}/dhclient.pid"));
+    let args = ["-6", "-S", "-1", "-v", "-cf", &conf, "-sf", &script, "-lf", &leases, "-pf", &pid, "eth0"];
+    let client = bed.inside("one", "timeout", &[&["20", "dhclient"][..], &args].concat());
+    let seen = bed.log("six");
+    assert!(seen.contains("new_dhcp6_capport=https://pay.shop.example/capport"), "{seen}\n{}", said(&client));
+    let curl = |more: &[&str]| {
+        let usual = ["-6", "-sS", "--retry", "20", "--retry-all-errors", "--retry-delay", "1", "--cacert"];
+        let certificate = format!("{folder}/cert.pem");
+        said(&bed.inside("one", "curl", &[&usual[..], &[&certificate], more].concat()))
+    };
+    let to = "pay.shop.example:443:[fd12:3456:789a:50::1]";
+    let answer = curl(&["--resolve", to, "https://pay.shop.example/capport"]);
+    assert!(answer.contains(r#""captive":true"#), "{answer}\n{}", bed.log("tillgate.log"));
+    let probe = curl(&["-i", "-H", "Host: captive.apple.com", "http://[fd12:3456:789a:50::1]/hotspot-detect.html"]);
+    assert!(probe.contains("302 Found") && probe.contains("location: https://pay.shop.example/"), "{probe}");
+}
+
+#[test]
 fn hostapd_takes_what_is_written_for_it_and_a_mistake_is_told() {
     let folder = std::env::temp_dir().join(format!("tillgate-router-hostapd-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
@@ -153,7 +191,7 @@ fn hostapd_takes_what_is_written_for_it_and_a_mistake_is_told() {
 fn tillgate_network(folder: &std::path::Path, security: &str, channel: u8) -> tillgate::network::NetworkSettings {
     super::bed::certificate(folder);
     let wifi = format!(
-        "[network.wifi]\nradio = \"wlan0\"\nssid = \"Corner\"\ncountry = \"DE\"\nchannel = {channel}\nsecurity = {security}\n"
+        "[network.wifi]\nradio = \"wlan0\"\nssid = 'Joe \"the\" #1 Café'\ncountry = \"DE\"\nchannel = {channel}\nsecurity = {security}\n"
     );
     let text = super::bed::config(folder, PLAIN, &wifi);
     tillgate::config::Config::parse(std::path::Path::new("t"), &text).unwrap().network.unwrap()

@@ -166,6 +166,23 @@ fn a_diff_shows_lines_and_never_a_passphrase() {
 }
 
 #[test]
+fn a_file_that_changes_between_the_question_and_the_answer_stays() {
+    let root = Root::new("meanwhile");
+    let steps = plan(&root.0, &both(), false).unwrap();
+    root.write(DNSMASQ, "mine\n");
+    let error = carry_out(&root.0, &steps).unwrap_err().to_string();
+    assert!(error.contains("it has changed meanwhile"), "{error}");
+    assert_eq!(root.all().len(), 1);
+    fs::remove_file(root.0.join(DNSMASQ)).unwrap();
+    root.apply(&both(), false);
+    let steps = removals(&root.0, false).unwrap();
+    let edited = format!("{}#\n", root.read(HOSTAPD));
+    root.write(HOSTAPD, &edited);
+    assert!(carry_out(&root.0, &steps).is_err());
+    assert_eq!(root.read(HOSTAPD), edited);
+}
+
+#[test]
 fn a_link_out_of_an_image_is_not_followed() {
     let (root, outside) = (Root::new("image"), Root::new("outside"));
     fs::create_dir_all(root.0.join("etc")).unwrap();

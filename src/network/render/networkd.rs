@@ -38,16 +38,14 @@ fn bridge(settings: &NetworkSettings) -> Vec<Wanted> {
     let name = &settings.guests.bridge;
     let device = format!("[NetDev]\nName={name}\nKind=bridge\n\n[Bridge]\nSTP=no\nMulticastSnooping=yes\n");
     let mut network = format!("[Match]\nName={name}\n\n[Network]\nAddress={}\n", settings.guests.address);
-    let local = match settings.guests.ipv6 {
-        Some(net) => {
-            let _ = writeln!(network, "Address={net}");
-            "ipv6"
-        }
-        None => "no",
-    };
+    let local = if settings.guests.ipv6.is_some() { "ipv6" } else { "no" };
     // The address must be there before the first phone: the portal and dnsmasq wait for it.
     let _ = write!(network, "LinkLocalAddressing={local}\nIPv6AcceptRA=no\nConfigureWithoutCarrier=yes\n");
     let _ = write!(network, "DHCP=no\nLLDP=no\nEmitLLDP=no\n\n[Link]\nRequiredForOnline=no\n");
+    if let Some(net) = settings.guests.ipv6 {
+        // The portal cannot listen on an address that is still looked for among guests: it is the box's, whoever says not.
+        let _ = write!(network, "\n[Address]\nAddress={net}\nDuplicateAddressDetection=none\n");
+    }
     vec![wanted(name.as_str(), "netdev", device), wanted(name.as_str(), "network", network)]
 }
 

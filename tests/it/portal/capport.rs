@@ -33,7 +33,7 @@ impl Pair {
 
     fn files(&self) -> SecureSettings {
         SecureSettings {
-            listen: "127.0.0.1:0".parse().unwrap(),
+            listen: vec!["127.0.0.1:0".parse().unwrap()],
             certificate: self.folder.join("portal.pem"),
             key: self.folder.join("portal.key"),
         }
@@ -94,7 +94,7 @@ impl SecureHouse {
         let mut settings = pair.settings();
         // Taken before the portal has it, so that the test knows where it is.
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        settings.secure.as_mut().unwrap().listen = free;
+        settings.secure.as_mut().unwrap().listen = vec![free];
         let house = House::open(settings, Ring::Scripted(Box::new(script)));
         SecureHouse { house, pair, secure: free }
     }
