@@ -290,6 +290,26 @@ mod tests {
     }
 
     #[test]
+    fn a_network_that_the_machine_has_already_on_another_side_is_found() {
+        let text = "192.168.50.1/24";
+        let here = |link: &str, net: &str| vec![(link.to_owned(), net.parse::<IpNet>().unwrap())];
+        let settings = crate::network::render::example();
+        assert_eq!(settings.guests.address.to_string(), text);
+        for (link, net, wrong) in [
+            ("eth0", "192.168.50.7/24", 1),
+            ("eth0", "192.168.0.7/16", 1),
+            ("eth0", "192.168.50.200/32", 1),
+            ("guests", "192.168.50.1/24", 0),
+            ("eth0", "192.168.51.7/24", 0),
+            ("eth0", "fd00::1/64", 0),
+        ] {
+            let found = overlaps(&settings, &here(link, net));
+            let faults: Vec<_> = found.iter().filter(|finding| finding.wrong).collect();
+            assert_eq!(faults.len(), wrong, "{link} {net}: {found:?}");
+        }
+    }
+
+    #[test]
     fn addresses_are_read_as_ip_lists_them() {
         let line = "2: eth0    inet 192.0.2.7/24 brd 192.0.2.255 scope global eth0";
         assert_eq!(address(line), Some(("eth0".to_owned(), "192.0.2.7/24".parse().unwrap())));

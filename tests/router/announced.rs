@@ -66,6 +66,22 @@ fn a_name_that_another_machine_has_is_left_to_it() {
 }
 
 #[test]
+fn an_address_that_comes_later_is_announced_then() {
+    let mut bed = Bed::new("later", PLAIN, "");
+    let shop = avahi(&mut bed, "net", "office");
+    let address = |what: &str| bed.inside("gw", "ip", &["address", what, "198.51.100.2/24", "dev", "eth0"]);
+    assert!(address("delete").status.success());
+    let config = Config::load(&bed.folder.join("t.toml")).unwrap();
+    let till = Offer { instance: "Till 3".to_owned(), kind: "_zvt._tcp".to_owned(), port: 20_007, notes: Vec::new() };
+    let announcer = announce(&bed, &config, &[till]);
+    assert_eq!(browse(shop, "_zvt._tcp"), "");
+    assert!(said(&address("replace")).is_empty());
+    let heard = || browse(shop, "_zvt._tcp");
+    wait(|| heard().contains("198.51.100.2;20007"), heard);
+    announcer.stop();
+}
+
+#[test]
 fn the_shop_hears_of_its_tills_and_guests_of_the_portal_until_the_box_takes_its_leave() {
     let mut bed = Bed::new("mdns", PLAIN, "");
     bed.inside("one", "ip", &["address", "add", "192.168.50.20/24", "dev", "eth0"]);
