@@ -326,3 +326,41 @@ impl fmt::Display for Name {
 pub const TABLE: &str = "tillgate";
 /// The sets of hosts that paying phones may reach, filled by the resolver: by version 4, and by version 6.
 pub const GARDEN: [&str; 2] = ["garden4", "garden6"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_interfaces_and_hosts_are_safe_in_every_file_and_command() {
+        for name in ["eth0", "enp0s31f6", "wlx00c0ca123456", "eth0.20", "br-guests", "a_b"] {
+            assert!(Link::new(name).is_some(), "{name}");
+        }
+        for name in ["", ".", "..", "-a", "0a", "a b", "a/b", "a\nb", "a;b", "a#b", "a\"b", "ä", "sixteen-letters-"] {
+            assert!(Link::new(name).is_none(), "{name:?}");
+        }
+        for name in ["pay.example", "a-b.c1.example", "xn--caf-dma.example", "1.2.3.example"] {
+            assert_eq!(Name::new(name).unwrap().as_str(), name);
+        }
+        for name in [
+            "", "pay", "pay.", ".pay", "a..b", "-a.b", "a-.b", "a b.c", "a/b.c", "a#b.c", "a,b.c", "a\n.b", "1.2.3.4",
+            "é.b",
+        ] {
+            assert!(Name::new(name).is_none(), "{name:?}");
+        }
+        assert!(Name::new(&format!("{}.example", "a".repeat(63))).is_some());
+        assert!(Name::new(&format!("{}.example", "a".repeat(64))).is_none());
+        assert!(Name::new(&"a.".repeat(127)).is_none());
+    }
+
+    #[test]
+    fn a_passphrase_is_what_every_phone_can_type_and_is_not_shown() {
+        for text in ["12345678", &"x".repeat(63), " a b c d ", "#;\"'\\=~{}"] {
+            let passphrase = Passphrase::new(text).unwrap();
+            assert_eq!((passphrase.reveal(), format!("{passphrase:?}").as_str()), (text, "Passphrase(..)"));
+        }
+        for text in ["1234567", &"x".repeat(64), "with\nline", "with\ttab", "with\0nul", "smörgåsbord"] {
+            assert!(Passphrase::new(text).is_none(), "{text:?}");
+        }
+    }
+}
