@@ -1,5 +1,16 @@
 //! The shop's Wi-Fi: what the box is to the guests' phones beside a portal. Knows no page, till, platform or store.
 
+mod client;
+mod neighbours;
+pub mod netd;
+mod netlink;
+mod phone;
+pub mod ruleset;
 pub mod settings;
+mod words;
 
+pub use client::{Conversation, Reaches, Seen};
+pub use neighbours::Neighbours;
+pub use phone::{Phone, Way};
 pub use settings::NetworkSettings;
+pub use words::{Answer, Refused, Request, Stats, WORD_BYTES, Word};

@@ -321,3 +321,8 @@ impl fmt::Display for Name {
         f.write_str(&self.0)
     }
 }
+
+/// The firewall's one table, of family `inet`.
+pub const TABLE: &str = "tillgate";
+/// The sets of hosts that paying phones may reach, filled by the resolver: by version 4, and by version 6.
+pub const GARDEN: [&str; 2] = ["garden4", "garden6"];

@@ -1,0 +1,183 @@
+//! What phones send and the world answers: connections, datagrams and pings, and what became of them.
+
+use super::bed::Machine;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketType};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// So long what is dropped is waited for.
+const PATIENCE: Duration = Duration::from_millis(1_500);
+/// Refused within this is refused at once.
+const AT_ONCE: Duration = Duration::from_millis(500);
+
+/// What became of a try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Whoever is there answered, with its name.
+    Reached(String),
+    /// Told at once that it is not possible.
+    Refused,
+    /// Nothing came back.
+    Silence,
+}
+
+/// Everybody that answers in one machine, until dropped.
+pub(super) struct Servers {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+    /// Bytes that came in on connections of `pours`.
+    pub(super) swallowed: Arc<AtomicU64>,
+}
+
+impl Servers {
+    /// Greets with `name` on these TCP and UDP ports of every address of the machine, and then sends back what comes.
+    pub(super) fn open(machine: &Machine, name: &str, tcp: &[u16], udp: &[u16]) -> Servers {
+        let stop = Arc::new(AtomicBool::new(false));
+        let swallowed = Arc::new(AtomicU64::new(0));
+        let mut threads = Vec::new();
+        for port in tcp {
+            let listener = machine.run(|| TcpListener::bind(("::", *port)).unwrap());
+            listener.set_nonblocking(true).unwrap();
+            let (stop, name, swallowed) = (stop.clone(), name.to_owned(), swallowed.clone());
+            threads.push(std::thread::spawn(move || greet(&listener, &name, &stop, &swallowed)));
+        }
+        for port in udp {
+            let socket = machine.run(|| UdpSocket::bind(("::", *port)).unwrap());
+            socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+            let (stop, name) = (stop.clone(), name.to_owned());
+            threads.push(std::thread::spawn(move || {
+                let mut bytes = [0; 2_048];
+                while !stop.load(Ordering::Relaxed) {
+                    if let Ok((_, from)) = socket.recv_from(&mut bytes) {
+                        let _ = socket.send_to(name.as_bytes(), from);
+                    }
+                }
+            }));
+        }
+        Servers { stop, threads, swallowed }
+    }
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn greet(listener: &TcpListener, name: &str, stop: &AtomicBool, swallowed: &Arc<AtomicU64>) {
+    let mut open: Vec<TcpStream> = Vec::new();
+    let mut bytes = vec![0; 64 << 10];
+    while !stop.load(Ordering::Relaxed) {
+        if let Ok((mut stream, _)) = listener.accept() {
+            let _ = stream.write_all(name.as_bytes());
+            stream.set_nonblocking(true).unwrap();
+            open.push(stream);
+        }
+        let mut idle = true;
+        open.retain_mut(|stream| match stream.read(&mut bytes) {
+            Ok(0) => false,
+            Ok(count) => {
+                idle = false;
+                swallowed.fetch_add(count as u64, Ordering::Relaxed);
+                // Only small talk is sent back.
+                count > 64 || stream.write_all(&bytes[..count]).is_ok()
+            }
+            Err(error) => error.kind() == ErrorKind::WouldBlock,
+        });
+        if idle {
+            std::thread::park_timeout(Duration::from_millis(2));
+        }
+    }
+}
+
+/// A connection from this machine, and what is heard first.
+pub(super) fn tcp(from: &Machine, to: IpAddr, port: u16) -> End {
+    from.run(|| {
+        let since = Instant::now();
+        match TcpStream::connect_timeout(&SocketAddr::new(to, port), PATIENCE) {
+            Ok(mut stream) => hello(&mut stream),
+            Err(error) if error.kind() == ErrorKind::TimedOut => End::Silence,
+            Err(error) => {
+                assert!(since.elapsed() < AT_ONCE, "{to}:{port} refused after {:?}: {error}", since.elapsed());
+                End::Refused
+            }
+        }
+    })
+}
+
+fn hello(stream: &mut TcpStream) -> End {
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut bytes = [0; 64];
+    match stream.read(&mut bytes) {
+        Ok(count) => End::Reached(String::from_utf8_lossy(&bytes[..count]).into_owned()),
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => End::Silence,
+        Err(_) => End::Refused,
+    }
+}
+
+/// A connection that stays.
+pub(super) fn connected(from: &Machine, to: IpAddr, port: u16) -> TcpStream {
+    from.run(|| {
+        let mut stream = TcpStream::connect_timeout(&SocketAddr::new(to, port), PATIENCE).unwrap();
+        assert!(matches!(hello(&mut stream), End::Reached(_)));
+        stream
+    })
+}
+
+/// Whether what is said on a connection comes back.
+pub(super) fn echoes(stream: &mut TcpStream) -> bool {
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut back = [0; 4];
+    stream.write_all(b"ping").is_ok() && stream.read_exact(&mut back).is_ok() && &back == b"ping"
+}
+
+/// A datagram from this machine.
+pub(super) fn udp(from: &Machine, to: IpAddr, port: u16) -> End {
+    from.run(|| {
+        let any: IpAddr = if to.is_ipv4() { [0; 4].into() } else { [0_u16; 8].into() };
+        let socket = UdpSocket::bind((any, 0)).unwrap();
+        socket.connect((to, port)).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.send(b"hello").unwrap();
+        let mut bytes = [0; 64];
+        match socket.recv(&mut bytes) {
+            Ok(count) => End::Reached(String::from_utf8_lossy(&bytes[..count]).into_owned()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => End::Silence,
+            Err(_) => End::Refused,
+        }
+    })
+}
+
+/// An echo request of version 4.
+pub(super) fn ping(from: &Machine, to: IpAddr) -> End {
+    from.run(|| {
+        let icmp = rustix::net::ipproto::ICMP;
+        let socket = rustix::net::socket(AddressFamily::INET, SocketType::RAW, Some(icmp)).unwrap();
+        let wait = rustix::net::sockopt::Timeout::Recv;
+        rustix::net::sockopt::set_socket_timeout(&socket, wait, Some(Duration::from_millis(100))).unwrap();
+        // Echo request 1 of 0x5447; the sum makes all words together 0xffff.
+        let sum = !(0x0800_u16 + 0x5447 + 1);
+        let [high, low] = sum.to_be_bytes();
+        let request = [8, 0, high, low, 0x54, 0x47, 0, 1];
+        let sent = rustix::net::sendto(&socket, &request, SendFlags::empty(), &SocketAddr::new(to, 0));
+        sent.unwrap();
+        let since = Instant::now();
+        let mut bytes = [0; 256];
+        while since.elapsed() < PATIENCE {
+            let Ok((_, count)) = rustix::net::recv(&socket, bytes.as_mut_slice(), RecvFlags::empty()) else { continue };
+            match bytes[..count].get(20) {
+                Some(0) => return End::Reached("echo".to_owned()),
+                Some(3) => return End::Refused,
+                Some(_) | None => {}
+            }
+        }
+        End::Silence
+    })
+}
