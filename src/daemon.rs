@@ -139,7 +139,16 @@ impl Daemon {
         let answers = Answers { look, seen, reaches, store: config.store.clone(), since: Instant::now() };
         let control = Control::start(handle, &config.control, move |request| answers.clone().answer(request));
         let control = control.map_err(|e| fail("the control socket cannot be opened")(e.into()))?;
-        Ok(Daemon { gateway, stop, portal, _control: Some(control), _reaches: conversation, counter, platform: channel.url, runtime })
+        Ok(Daemon {
+            gateway,
+            stop,
+            portal,
+            _control: Some(control),
+            _reaches: conversation,
+            counter,
+            platform: channel.url,
+            runtime,
+        })
     }
 
     /// Where the portal listens.

@@ -28,7 +28,7 @@ const NFT: &str = "/usr/sbin/nft";
 /// How often the helper looks by itself whether its table is still there.
 const LOOK_EVERY_MS: u64 = 500;
 /// Between two times that the table is put back: somebody may take it away again and again.
-const MEND_PAUSE_MS: u64 = 200;
+const MEND_PAUSE_MS: u64 = 100;
 /// Times in the kernel and here that are no further apart are the same.
 const SAME_MS: u64 = 1_000;
 /// Phones changed in one batch: what fits into the smallest buffer of a socket.
@@ -61,10 +61,9 @@ impl fmt::Display for NetdError {
 impl std::error::Error for NetdError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            NetdError::User(cause)
-            | NetdError::Listen(cause)
-            | NetdError::Rights(cause)
-            | NetdError::Table(cause) => Some(cause),
+            NetdError::User(cause) | NetdError::Listen(cause) | NetdError::Rights(cause) | NetdError::Table(cause) => {
+                Some(cause)
+            }
         }
     }
 }
@@ -89,14 +88,10 @@ pub fn run(settings: NetworkSettings, user: &str) -> Result<(), NetdError> {
     rights::drop_all_but_one().map_err(NetdError::Rights)?;
     let mut helper = Helper::start(settings).map_err(NetdError::Table)?;
     let mut callers = Callers::new(listener, uid);
-    tracing::info!(
-        phones = helper.phones.len(),
-        uid,
-        "the table stands; rights: CAP_NET_ADMIN and no other; ready"
-    );
+    tracing::info!(phones = helper.phones.len(), uid, "the table stands; rights: CAP_NET_ADMIN and no other; ready");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     loop {
-        callers.wait(&helper.events, Duration::from_millis(LOOK_EVERY_MS)).map_err(NetdError::Listen)?;
+        callers.wait(&helper.events, helper.rest()).map_err(NetdError::Listen)?;
         if helper.mend() {
             callers.tell_all(Answer::Restored);
         }
@@ -201,6 +196,13 @@ impl Helper {
                 false
             }
         }
+    }
+
+    /// How long there is nothing to do unless something happens.
+    fn rest(&self) -> Duration {
+        let due =
+            if self.table.is_none() { self.tried.plus_ms(MEND_PAUSE_MS) } else { self.looked.plus_ms(LOOK_EVERY_MS) };
+        Duration::from_millis(Clock::mono().ms_until(due).max(1))
     }
 
     /// Does what is asked. `sync`: what was named since a sync began, if one did.

@@ -18,6 +18,8 @@ const FLOWS_MAX: u32 = 128;
 const LEASES_A_SECOND: u32 = 100;
 /// Addresses of the platform's hosts that are remembered. Each is kept while it is used, and an hour.
 const GARDEN_MAX: u32 = 4_096;
+/// As large as the kernel puts packets together.
+const PACKET_BYTES_MAX: u32 = 65_536;
 /// So long the path back by version 6 outlives the phone's last packet.
 const BACK6_SECS: u32 = 30;
 
@@ -172,10 +174,7 @@ impl<'s> Rules<'s> {
         let v4 = listed(away().filter(|net| matches!(net, IpNet::V4(_))));
         set("away4", &format!("- type ipv4_addr; - flags interval; - auto-merge; - elements = {{ {v4} }}; "));
         if let Paying::Hosts(_) = self.settings.paying {
-            set(
-                GARDEN[0],
-                &format!("- type ipv4_addr; - size {GARDEN_MAX}; - flags dynamic,timeout; - timeout 1h; "),
-            );
+            set(GARDEN[0], &format!("- type ipv4_addr; - size {GARDEN_MAX}; - flags dynamic,timeout; - timeout 1h; "));
         }
         // As many as there are addresses: nobody can fill them up for the others.
         let counted = format!("- type ipv4_addr; - size {hosts}; - flags dynamic,timeout; - timeout 1m; ");
@@ -338,6 +337,7 @@ impl<'s> Rules<'s> {
 		goto refuse
 	}}
 	chain up_paying {{
+		meta l4proto != tcp goto refuse
 		tcp dport != 443 goto refuse
 {garden}{flows}{pay_slow}{keep}		ip saddr @{pay_moved} accept
 		goto refuse
@@ -362,12 +362,16 @@ impl<'s> Rules<'s> {
 		oifname != \"{uplink}\" goto refuse
 		ip6 daddr @away6 goto refuse
 		ether saddr @{net} goto up_six_online
-		tcp dport != 443 goto refuse
-{garden}{pay_slow}{keep}		ether saddr @{pay} {back_now} accept
+		ether saddr @{pay} goto up_six_paying
 		goto refuse
 	}}
 	chain up_six_online {{
 {net_slow}{back}		accept
+	}}
+	chain up_six_paying {{
+		meta l4proto != tcp goto refuse
+		tcp dport != 443 goto refuse
+{garden}{pay_slow}{keep}{back}		accept
 	}}
 ",
                 subnet = net6.trunc(),
@@ -377,7 +381,6 @@ impl<'s> Rules<'s> {
                 pay_slow = up6(pay_rate),
                 garden = garden(6),
                 keep = keep(6),
-                back_now = back.trim(),
             );
         }
         text
@@ -415,9 +418,9 @@ impl<'s> Rules<'s> {
     /// The world knows the box's address only.
     fn leaving(&self) -> String {
         let Rules { uplink, subnet, .. } = self;
-        let six = self.six.map_or_else(String::new, |net| {
-            format!("\t\tip6 saddr {} oifname \"{uplink}\" masquerade\n", net.trunc())
-        });
+        let six = self
+            .six
+            .map_or_else(String::new, |net| format!("\t\tip6 saddr {} oifname \"{uplink}\" masquerade\n", net.trunc()));
         format!(
             "
 	chain leaving {{
@@ -436,11 +439,13 @@ impl<'s> Rules<'s> {
     }
 }
 
-/// What is too much is dropped, and TCP finds its pace.
+/// What is too much is dropped, and TCP finds its pace. Who was quiet for a second may have that second's share at once,
+/// and a packet of the largest size besides.
 fn slow(rate: Option<u64>, set: &str, key: &str) -> String {
     rate.map_or_else(String::new, |rate| {
-        let burst = u32::try_from(rate).unwrap_or(u32::MAX).max(65_536);
-        format!("\t\tupdate @{set} {{ {key} limit rate over {rate} bytes/second burst {burst} bytes }} drop\n")
+        format!(
+            "\t\tupdate @{set} {{ {key} limit rate over {rate} bytes/second burst {PACKET_BYTES_MAX} bytes }} drop\n"
+        )
     })
 }
 

@@ -181,7 +181,8 @@ impl Board {
     pub(super) fn moves(&self, session: SessionId, place: Place) -> bool {
         let mut seats = self.lock();
         let Some(seat) = seats.taken.get_mut(&session) else { return false };
-        let same = seat.place.is_some_and(|known| known.ip == place.ip && (known.mac == place.mac || place.mac.is_none()));
+        let same =
+            seat.place.is_some_and(|known| known.ip == place.ip && (known.mac == place.mac || place.mac.is_none()));
         if !same {
             seat.place = Some(place);
             seat.opened_from = Some(place.ip);

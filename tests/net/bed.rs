@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! phone 7  192.168.50.7  ---\                      /--- world: 203.0.113.2, 198.51.100.10 (platform), .20 (a bank)
-//!                            guests  [the box]  up                 and 192.168.77.5, 2001:db8:77::10
+//!                            guests  [the box]  wan                and 192.168.77.5, 2001:db8:77::10
 //! phone 8  192.168.50.8  ---/                      \--- lan: the shop's own 10.1.1.0/24, a till at 10.1.1.5
 //! ```
 
@@ -98,16 +98,16 @@ impl Bed {
 
     fn lay_world(&self) {
         let (the_box, world, lan) = (self.the_box(), self.world(), self.machine("lan"));
-        the_box.ip(&format!("link add up type veth peer name down netns {}", world.namespace));
+        the_box.ip(&format!("link add wan type veth peer name net0 netns {}", world.namespace));
         the_box.ip(&format!("link add lan type veth peer name eth0 netns {}", lan.namespace));
-        the_box.ip("addr add 203.0.113.1/24 dev up");
+        the_box.ip("addr add 203.0.113.1/24 dev wan");
         the_box.ip("addr add 10.1.1.1/24 dev lan");
-        for link in ["up", "lan"] {
+        for link in ["wan", "lan"] {
             the_box.ip(&format!("link set {link} up"));
         }
-        world.ip("link set down up");
+        world.ip("link set net0 up");
         for address in ["203.0.113.2/24", "198.51.100.10/32", "198.51.100.20/32", "192.168.77.5/32"] {
-            world.ip(&format!("addr add {address} dev down"));
+            world.ip(&format!("addr add {address} dev net0"));
         }
         the_box.ip("route add default via 203.0.113.2");
         lan.ip("link set eth0 up");
@@ -119,12 +119,14 @@ impl Bed {
     pub(super) fn lay_six(&self) {
         let (the_box, world) = (self.the_box(), self.world());
         the_box.ip("addr add fd12:3456:789a:50::1/64 dev guests nodad");
-        the_box.ip("addr add 2001:db8:77::1/64 dev up nodad");
-        world.ip("addr add 2001:db8:77::10/64 dev down nodad");
+        the_box.ip("addr add 2001:db8:77::1/64 dev wan nodad");
+        world.ip("addr add 2001:db8:77::10/64 dev net0 nodad");
         for number in [7, 8] {
             let phone = self.phone(number);
             phone.ip(&format!("addr add fd12:3456:789a:50::{number}/64 dev wlan0 nodad"));
             phone.ip("route add default via fd12:3456:789a:50::1 dev wlan0");
+            // Even if the box does not say where it is.
+            phone.ip("neigh replace fd12:3456:789a:50::1 lladdr 02:00:00:00:00:01 dev wlan0 nud permanent");
         }
     }
 }
@@ -162,6 +164,13 @@ impl Machine {
     /// `ip` there. Words are parted by blanks.
     pub(super) fn ip(&self, words: &str) {
         ip(&format!("-n {} {words}", self.namespace));
+    }
+
+    /// A phone gets another address in the place of its own.
+    pub(super) fn moves_to(&self, address: &str) {
+        self.ip("addr flush dev wlan0");
+        self.ip(&format!("addr add {address}/24 dev wlan0"));
+        self.ip("route replace default via 192.168.50.1");
     }
 
     /// `nft` there, with this as its whole command.

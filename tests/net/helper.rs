@@ -44,7 +44,7 @@ pub(super) fn config(bed: &Bed, more: &str) -> PathBuf {
 pub(super) fn network(bed: &Bed, more: &str) -> String {
     let socket = bed.dir.join("netd.sock");
     format!(
-        "[network]\nports = [\"p7\", \"p8\"]\naddress = \"192.168.50.1/24\"\nuplink = \"up\"\nhelper = {socket:?}\n{more}\n"
+        "[network]\nports = [\"p7\", \"p8\"]\naddress = \"192.168.50.1/24\"\nuplink = \"wan\"\nhelper = {socket:?}\n{more}\n"
     )
 }
 
@@ -135,6 +135,11 @@ impl Caller {
 
     pub(super) fn say(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
+    }
+
+    /// False once the helper has hung up.
+    pub(super) fn try_say(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).is_ok()
     }
 
     pub(super) fn hear(&mut self) -> Answer {

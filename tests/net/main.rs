@@ -13,8 +13,8 @@
 mod bed;
 mod callers;
 mod daemon;
-mod helper;
 mod hardship;
+mod helper;
 mod packets;
 mod paying;
 mod strangers;

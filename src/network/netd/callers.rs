@@ -1,9 +1,9 @@
 //! Who speaks to the helper, by Unix socket: one user and nobody else. Understands the words, does nothing of what they say.
 
-use super::Helper;
 use super::super::netlink::Socket;
 use super::super::ruleset::Let;
 use super::super::words::{Answer, Refused, Request, WORD_BYTES, Word};
+use super::Helper;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::socket_peercred;
 use std::fs::Permissions;

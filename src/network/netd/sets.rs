@@ -159,9 +159,11 @@ pub(super) fn is_meddling(message: &Message<'_>, own: u32) -> bool {
     }
     // The resolver adds to the garden, packets to what is counted; the phones' own sets are ours alone.
     let set = netlink::attribute(attributes, A_SET).map(netlink::text);
-    [Way::Paying, Way::Online].map(Sets::of).iter().flat_map(|s| [s.both, s.moved, s.six]).any(|one| {
-        set == Some(one.as_bytes())
-    })
+    [Way::Paying, Way::Online]
+        .map(Sets::of)
+        .iter()
+        .flat_map(|s| [s.both, s.moved, s.six])
+        .any(|one| set == Some(one.as_bytes()))
 }
 
 /// A put is add, delete, add: so the delete never fails, and the last add begins a new time. To take away alone would fail
