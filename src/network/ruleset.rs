@@ -88,6 +88,7 @@ pub fn open(settings: &NetworkSettings, phones: &[Let]) -> String {
         rules.to_the_box(),
         rules.through(),
         rules.up(),
+        rules.up_six(),
         rules.back(),
         REFUSE.to_owned(),
         rules.leaving(),
@@ -309,20 +310,9 @@ impl<'s> Rules<'s> {
         let Rules { settings, uplink, subnet, .. } = self;
         let (pay, net) = (Sets::of(Way::Paying), Sets::of(Way::Online));
         let six = if self.six.is_some() { "goto up_six" } else { "drop" };
-        let garden = |v: u8| match settings.paying {
-            Paying::Hosts(_) if v == 4 => "\t\tip daddr != @garden4 goto refuse\n",
-            Paying::Hosts(_) => "\t\tip6 daddr != @garden6 goto refuse\n",
-            Paying::Window(_) => "",
-        };
-        let keep = |v: u8| match settings.paying {
-            Paying::Hosts(_) if v == 4 => "\t\tupdate @garden4 { ip daddr timeout 1h }\n",
-            Paying::Hosts(_) => "\t\tupdate @garden6 { ip6 daddr timeout 1h }\n",
-            Paying::Window(_) => "",
-        };
-        let (pay_rate, net_rate) = (self.pay_rate(), settings.limits.bytes_per_sec);
-        let up4 = |rate| slow(rate, "up4", "ip saddr");
+        let (garden, keep) = self.garden("ip", "garden4");
         let flows = format!("\t\tct state new add @flows4 {{ ip saddr ct count over {FLOWS_MAX} }} goto refuse\n");
-        let mut text = format!(
+        format!(
             "	chain up {{
 		meta nfproto ipv6 {six}
 		ip saddr != {subnet} drop
@@ -347,22 +337,26 @@ impl<'s> Rules<'s> {
             net_moved = net.moved,
             pay_set = pay.both,
             pay_moved = pay.moved,
-            net_slow = up4(net_rate),
-            pay_slow = up4(pay_rate),
-            garden = garden(4),
-            keep = keep(4),
-        );
-        if let Some(net6) = self.six {
-            let up6 = |rate| slow(rate, "up6", "ether saddr");
-            let back = format!("\t\tupdate @back6 {{ ip6 saddr timeout {BACK6_SECS}s }}\n");
-            let _ = write!(
-                text,
-                "	chain up_six {{
+            net_slow = slow(settings.limits.bytes_per_sec, "up4", "ip saddr"),
+            pay_slow = slow(self.pay_rate(), "up4", "ip saddr"),
+        )
+    }
+
+    /// The same by version 6, whose addresses a phone chooses itself.
+    fn up_six(&self) -> String {
+        let (Some(subnet), Rules { settings, uplink, .. }) = (self.six.map(|net| net.trunc()), self) else {
+            return String::new();
+        };
+        let (pay, net) = (Sets::of(Way::Paying), Sets::of(Way::Online));
+        let (garden, keep) = self.garden("ip6", "garden6");
+        let back = format!("\t\tupdate @back6 {{ ip6 saddr timeout {BACK6_SECS}s }}\n");
+        format!(
+            "	chain up_six {{
 		ip6 saddr != {subnet} drop
 		oifname != \"{uplink}\" goto refuse
 		ip6 daddr @away6 goto refuse
-		ether saddr @{net} goto up_six_online
-		ether saddr @{pay} goto up_six_paying
+		ether saddr @{net_set} goto up_six_online
+		ether saddr @{pay_set} goto up_six_paying
 		goto refuse
 	}}
 	chain up_six_online {{
@@ -374,16 +368,22 @@ impl<'s> Rules<'s> {
 {garden}{pay_slow}{keep}{back}		accept
 	}}
 ",
-                subnet = net6.trunc(),
-                net = net.six,
-                pay = pay.six,
-                net_slow = up6(net_rate),
-                pay_slow = up6(pay_rate),
-                garden = garden(6),
-                keep = keep(6),
-            );
+            net_set = net.six,
+            pay_set = pay.six,
+            net_slow = slow(settings.limits.bytes_per_sec, "up6", "ether saddr"),
+            pay_slow = slow(self.pay_rate(), "up6", "ether saddr"),
+        )
+    }
+
+    /// Where only some hosts are in reach: that the others are refused, and that these are remembered while they are used.
+    fn garden(&self, family: &str, set: &str) -> (String, String) {
+        match self.settings.paying {
+            Paying::Hosts(_) => (
+                format!("\t\t{family} daddr != @{set} goto refuse\n"),
+                format!("\t\tupdate @{set} {{ {family} daddr timeout 1h }}\n"),
+            ),
+            Paying::Window(_) => (String::new(), String::new()),
         }
-        text
     }
 
     /// Answers to phones that are let through still. What a phone moved counts both ways, in one and the same element.

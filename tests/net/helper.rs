@@ -16,6 +16,7 @@ pub(super) struct Helper {
     config: PathBuf,
     pub(super) socket: PathBuf,
     log: PathBuf,
+    user: u32,
 }
 
 /// Who speaks to it.
@@ -52,12 +53,13 @@ impl Helper {
     /// Runs with `more` in its configuration, and has put its table in place.
     pub(super) fn start(bed: &Bed, more: &str) -> Helper {
         let config = config(bed, more);
-        Helper::start_with(bed, config)
+        Helper::start_with(bed, config, 0)
     }
 
-    pub(super) fn start_with(bed: &Bed, config: PathBuf) -> Helper {
+    /// Runs with this configuration, for that user.
+    pub(super) fn start_with(bed: &Bed, config: PathBuf, user: u32) -> Helper {
         let (socket, log) = (bed.dir.join("netd.sock"), bed.dir.join("netd.log"));
-        let mut helper = Helper { child: None, the_box: bed.the_box(), config, socket, log };
+        let mut helper = Helper { child: None, the_box: bed.the_box(), config, socket, log, user };
         helper.again();
         helper
     }
@@ -66,7 +68,11 @@ impl Helper {
     pub(super) fn again(&mut self) {
         let log = File::create(&self.log).unwrap();
         let mut command = self.command();
-        command.args(["--user", "0"]).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        command
+            .args(["--user", &self.user.to_string()])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
         let child = self.child.insert(command.spawn().unwrap());
         eventually("the helper is ready", || {
             let said = std::fs::read_to_string(&self.log).unwrap();

@@ -15,6 +15,7 @@ mod callers;
 mod daemon;
 mod hardship;
 mod helper;
+mod journey;
 mod packets;
 mod paying;
 mod strangers;
