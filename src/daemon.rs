@@ -390,7 +390,11 @@ fn network_line(reaches: Option<&Reaches>) -> String {
         0 => String::new(),
         times => format!("; the table was TAKEN AWAY {times} times and put back"),
     };
-    format!("{helper}; {through} let through{newest}{restored}")
+    let refused = match seen.refused {
+        0 => String::new(),
+        times => format!("; the helper REFUSED {times} times, see the journal"),
+    };
+    format!("{helper}; {through} let through{newest}{restored}{refused}")
 }
 
 fn seen_in(shop: &Shop) -> (Vec<control::SaleLine>, u64, control::Platform) {

@@ -3,6 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -282,7 +283,7 @@ fn helper(args: &NetdArgs) -> Exit {
     };
     let ended = match (args.closed, args.print) {
         (true, true) => return say(ruleset::closed(settings.guests.bridge.as_str()).trim_end()),
-        (false, true) => return say(ruleset::open(&settings, &[]).trim_end()),
+        (false, true) => return say(ruleset::open(&settings, &[], &BTreeSet::new()).trim_end()),
         (true, false) => netd::close(&settings),
         (false, false) => netd::run(settings, &args.user),
     };

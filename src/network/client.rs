@@ -46,6 +46,8 @@ pub struct Seen {
     pub connected: bool,
     /// Phones that it lets through.
     pub let_through: usize,
+    /// Phones that it refused to let through.
+    pub refused: u64,
     /// How often it told that its table had been taken away.
     pub restored: u64,
     /// Microseconds from the shop's word to the helper's answer, of the newest phone that was let through.
@@ -201,17 +203,27 @@ impl Shared {
         let mut state = self.lock();
         state.wishes.retain(|_, wish| wish.until > now);
         for wish in state.wishes.values() {
-            let IpAddr::V4(ip) = wish.place.ip.to_canonical() else { continue };
-            match wish.place.mac.or_else(|| self.neighbours.mac_of(ip.into())) {
-                Some(mac) => {
+            match self.phone_at(wish.place) {
+                Some(phone) => {
                     // Two visits of one phone: the one that lasts longer counts.
-                    let until = wanted.entry(Phone { mac, ip }).or_insert(wish.until);
+                    let until = wanted.entry(phone).or_insert(wish.until);
                     *until = wish.until.max(*until);
                 }
                 None => missing = true,
             }
         }
         (wanted, missing)
+    }
+
+    /// The phone that is there; a phone that came by version 6 is known by its address of version 4, too.
+    fn phone_at(&self, place: Place) -> Option<Phone> {
+        let ip = place.ip.to_canonical();
+        let mac = place.mac.or_else(|| self.neighbours.mac_of(ip))?;
+        let ip = match ip {
+            IpAddr::V4(ip) => ip,
+            IpAddr::V6(_) => self.neighbours.four_of(mac)?,
+        };
+        Some(Phone { mac, ip })
     }
 
     /// Says what has changed since it was said last.
@@ -229,7 +241,7 @@ impl Shared {
         }
         let new: Vec<_> = wanted.into_iter().filter(|(phone, until)| line.told.get(phone) != Some(until)).collect();
         for (phone, until) in &new {
-            line.ask(Request::Allow { phone: *phone, way: Way::Paying, ms: self.ms(*until) }).await?;
+            self.allow(line, *phone, *until).await?;
             line.told.insert(*phone, *until);
         }
         let mut state = self.lock();
@@ -245,7 +257,7 @@ impl Shared {
         let (wanted, _) = self.wanted();
         line.ask(Request::SyncBegins).await?;
         for (phone, until) in &wanted {
-            line.ask(Request::Allow { phone: *phone, way: Way::Paying, ms: self.ms(*until) }).await?;
+            self.allow(line, *phone, *until).await?;
         }
         line.ask(Request::SyncEnds).await?;
         self.lock().seen.let_through = wanted.len();
@@ -253,8 +265,13 @@ impl Shared {
         Ok(())
     }
 
-    fn ms(&self, until: Mono) -> u64 {
-        Clock::mono().ms_until(until).clamp(1, self.longest_ms)
+    async fn allow(&self, line: &mut Line, phone: Phone, until: Mono) -> io::Result<()> {
+        let ms = Clock::mono().ms_until(until).clamp(1, self.longest_ms);
+        if !line.ask(Request::Allow { phone, way: Way::Paying, ms }).await? {
+            let mut state = self.lock();
+            state.seen.refused = state.seen.refused.saturating_add(1);
+        }
+        Ok(())
     }
 }
 
@@ -271,16 +288,17 @@ struct Line {
 }
 
 impl Line {
-    /// Asks, and waits for the answer. A refusal is the configuration's fault or a forged place: it is told, and all goes on.
-    async fn ask(&mut self, request: Request) -> io::Result<()> {
+    /// Asks, and waits for the answer. False if it was refused, which is the configuration's fault or a forged place: it is
+    /// told, and all goes on.
+    async fn ask(&mut self, request: Request) -> io::Result<bool> {
         self.number = self.number.wrapping_add(1);
         timeout(ANSWER_WAIT, self.says.write_all(&request.to_word(self.number))).await??;
         loop {
             match timeout(ANSWER_WAIT, self.word()).await?? {
-                Answer::Done(number) | Answer::Stats(number, _) if number == self.number => return Ok(()),
+                Answer::Done(number) | Answer::Stats(number, _) if number == self.number => return Ok(true),
                 Answer::Refused(number, why) if number == self.number => {
                     tracing::error!(?request, ?why, "the firewall's helper refuses");
-                    return Ok(());
+                    return Ok(false);
                 }
                 Answer::Restored => self.lost = true,
                 Answer::Done(_) | Answer::Stats(..) | Answer::Refused(..) => {

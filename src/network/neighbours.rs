@@ -71,6 +71,15 @@ impl Neighbours {
         // What the kernel learnt just now may not have been heard yet.
         known.or_else(|| self.guests.ask(ip).ok().flatten())
     }
+
+    /// The address by version 4 of a guest with this hardware address; any of them, if it has several.
+    pub(super) fn four_of(&self, mac: [u8; 6]) -> Option<Ipv4Addr> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.iter().find_map(|(ip, of)| match ip {
+            IpAddr::V4(ip) if *of == mac => Some(*ip),
+            IpAddr::V4(_) | IpAddr::V6(_) => None,
+        })
+    }
 }
 
 impl Guests {

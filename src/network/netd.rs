@@ -9,7 +9,7 @@ mod sets;
 use super::netlink::{self, Socket};
 use super::phone::{Phone, Way};
 use super::ruleset::{self, Let};
-use super::settings::NetworkSettings;
+use super::settings::{NetworkSettings, Paying};
 use super::words::{Answer, Refused, Request, Stats};
 use crate::clock::Clock;
 use crate::shop::time::Mono;
@@ -17,9 +17,10 @@ use callers::Callers;
 use guard::Guard;
 use listenfd::ListenFd;
 use sets::{Change, Kernel};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -114,6 +115,8 @@ struct Helper {
     kernel: Kernel,
     events: Socket,
     phones: BTreeMap<Phone, Stay>,
+    /// The hosts in reach of those who pay, if only some are: as the resolver had put them there when we looked last.
+    garden: BTreeSet<IpAddr>,
     /// What the kernel calls the table that we put in place last.
     table: Option<Vec<u8>>,
     /// When that was tried last.
@@ -138,8 +141,9 @@ impl Helper {
         let phones = found.iter().map(|one| (one.phone, Stay { way: one.way, until: now.plus_ms(one.ms) })).collect();
         let (looked, since, tried) = (now, now, now);
         let (table, refused, restored) = (None, 0, 0);
+        let garden = kernel.garden()?.unwrap_or_default();
         let mut helper =
-            Helper { settings, guard, kernel, events, phones, table, tried, looked, since, refused, restored };
+            Helper { settings, guard, kernel, events, phones, garden, table, tried, looked, since, refused, restored };
         helper.load()?;
         Ok(helper)
     }
@@ -150,7 +154,7 @@ impl Helper {
         self.tried = now;
         self.drop_ended(now);
         let phones: Vec<Let> = self.phones.iter().map(|(phone, stay)| stay.of(*phone, now)).collect();
-        nft(&ruleset::open(&self.settings, &phones))?;
+        nft(&ruleset::open(&self.settings, &phones, &self.garden))?;
         // What it told of until now was this; whatever happened beside it shows when we look at the table.
         while !matches!(self.events.read_now(), Ok(None)) {}
         self.table = self.kernel.table()?;
@@ -177,6 +181,9 @@ impl Helper {
             self.guard.look_at_interfaces();
             self.drop_ended(now);
             meddled |= self.kernel.table().is_ok_and(|table| table != self.table);
+            if !meddled {
+                self.look_at_garden();
+            }
         }
         if !meddled {
             return false;
@@ -195,6 +202,15 @@ impl Helper {
                 tracing::error!(%error, "somebody changed the firewall's table, and it cannot be put back: trying again");
                 false
             }
+        }
+    }
+
+    /// A table that is gone has none: what was there before is kept then.
+    fn look_at_garden(&mut self) {
+        if let Paying::Hosts(_) = self.settings.paying
+            && let Ok(Some(garden)) = self.kernel.garden()
+        {
+            self.garden = garden;
         }
     }
 

@@ -7,6 +7,7 @@
 use super::phone::{Phone, Way};
 use super::settings::{GARDEN, NetworkSettings, Paying, TABLE};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::net::IpAddr;
 
@@ -76,14 +77,15 @@ table inet {TABLE} {{
     )
 }
 
-/// The table, with these phones let through.
-pub fn open(settings: &NetworkSettings, phones: &[Let]) -> String {
+/// The table, with these phones let through and these hosts in reach where only hosts are: the resolver names a host once
+/// and then has it by heart.
+pub fn open(settings: &NetworkSettings, phones: &[Let], garden: &BTreeSet<IpAddr>) -> String {
     let rules = Rules::new(settings);
     let mut text = format!("table inet {TABLE}\ndelete table inet {TABLE}\ntable inet {TABLE} {{\n");
     for part in [
         rules.phone_sets(Way::Paying, phones),
         rules.phone_sets(Way::Online, phones),
-        rules.other_sets(),
+        rules.other_sets(garden),
         rules.turned(),
         rules.to_the_box(),
         rules.through(),
@@ -151,7 +153,7 @@ impl<'s> Rules<'s> {
         text.push_str(&set(moved, "ipv4_addr", &quota, &elements(&|phone| phone.ip.to_string())));
         if self.six.is_some() {
             // One phone may have two addresses of version 4; its hardware address stands here once.
-            let mut seen = std::collections::BTreeMap::new();
+            let mut seen = BTreeMap::new();
             for one in of_way() {
                 let ms = seen.entry(one.phone.mac).or_insert(0_u64);
                 *ms = one.ms.max(*ms);
@@ -164,7 +166,7 @@ impl<'s> Rules<'s> {
         text
     }
 
-    fn other_sets(&self) -> String {
+    fn other_sets(&self, garden: &BTreeSet<IpAddr>) -> String {
         let Rules { hosts, .. } = self;
         let mut text = String::new();
         let mut set = |name: &str, rest: &str| {
@@ -175,7 +177,7 @@ impl<'s> Rules<'s> {
         let v4 = listed(away().filter(|net| matches!(net, IpNet::V4(_))));
         set("away4", &format!("- type ipv4_addr; - flags interval; - auto-merge; - elements = {{ {v4} }}; "));
         if let Paying::Hosts(_) = self.settings.paying {
-            set(GARDEN[0], &format!("- type ipv4_addr; - size {GARDEN_MAX}; - flags dynamic,timeout; - timeout 1h; "));
+            set(GARDEN[0], &grown("ipv4_addr", garden.iter().filter(|ip| ip.is_ipv4())));
         }
         // As many as there are addresses: nobody can fill them up for the others.
         let counted = format!("- type ipv4_addr; - size {hosts}; - flags dynamic,timeout; - timeout 1m; ");
@@ -187,10 +189,7 @@ impl<'s> Rules<'s> {
             let v6 = listed(away().filter(|net| matches!(net, IpNet::V6(_))));
             set("away6", &format!("- type ipv6_addr; - flags interval; - auto-merge; - elements = {{ {v6} }}; "));
             if let Paying::Hosts(_) = self.settings.paying {
-                set(
-                    "garden6",
-                    &format!("- type ipv6_addr; - size {GARDEN_MAX}; - flags dynamic,timeout; - timeout 1h; "),
-                );
+                set(GARDEN[1], &grown("ipv6_addr", garden.iter().filter(|ip| ip.is_ipv6())));
             }
             let size = self.settings.limits.phones_max.saturating_mul(8);
             set(
@@ -447,6 +446,13 @@ fn slow(rate: Option<u64>, set: &str, key: &str) -> String {
             "\t\tupdate @{set} {{ {key} limit rate over {rate} bytes/second burst {PACKET_BYTES_MAX} bytes }} drop\n"
         )
     })
+}
+
+/// What follows the name of a set of hosts.
+fn grown<'g>(kind: &str, hosts: impl Iterator<Item = &'g IpAddr>) -> String {
+    let hosts: Vec<_> = hosts.map(IpAddr::to_string).collect();
+    let elements = if hosts.is_empty() { String::new() } else { format!("- elements = {{ {} }}; ", hosts.join(", ")) };
+    format!("- type {kind}; - size {GARDEN_MAX}; - flags dynamic,timeout; - timeout 1h; {elements}")
 }
 
 fn listed(nets: impl Iterator<Item = IpNet>) -> String {

@@ -5,6 +5,10 @@ use super::helper::{Helper, phone};
 use super::packets::{End, Servers, tcp};
 use rustix::process::Uid;
 use rustix::thread::set_thread_res_uid;
+use std::fs::Permissions;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tillgate::network::{Answer, Phone, Refused, Request, Stats, WORD_BYTES, Way};
@@ -154,4 +158,35 @@ fn a_second_helper_does_not_take_the_place_of_the_first() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.code() == Some(1) && said.contains("another helper answers there"), "{said}");
     helper.caller().allow(phone(7), 1_000);
+}
+
+#[test]
+fn as_its_unit_starts_it_with_one_right_and_a_socket_from_the_service_manager_it_works_as_nobody() {
+    let bed = Bed::new();
+    let _world = Servers::open(&bed.world(), "world", &[443], &[]);
+    let config = super::helper::config(&bed, "");
+    let socket = bed.dir.join("passed.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    std::fs::set_permissions(&socket, Permissions::from_mode(0o666)).unwrap();
+    // The service manager's way to pass a socket: the first after standard error, and who it is for.
+    let pass = "exec 3<&0 0</dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"";
+    let one = ["--inh-caps", "-all,+net_admin", "--ambient-caps", "+net_admin", "--bounding-set", "-all,+net_admin"];
+    let mut child = bed
+        .the_box()
+        .command("/usr/bin/setpriv")
+        .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
+        .args(one)
+        .args(["--", "/bin/sh", "-c", pass, "sh", env!("CARGO_BIN_EXE_tillgate"), "netd", "--user", "0", "--config"])
+        .arg(config)
+        .stdin(OwnedFd::from(listener))
+        .spawn()
+        .unwrap();
+    let mut caller = super::helper::caller_at(&socket);
+    caller.allow(phone(7), 60_000);
+    assert_eq!(tcp(&bed.phone(7), PLATFORM, 443), End::Reached("world".to_owned()));
+    bed.the_box().nft("flush ruleset");
+    assert_eq!(caller.hear(), Answer::Restored);
+    assert_eq!(tcp(&bed.phone(7), PLATFORM, 443), End::Reached("world".to_owned()));
+    child.kill().unwrap();
+    child.wait().unwrap();
 }

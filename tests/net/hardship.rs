@@ -1,11 +1,11 @@
 //! The table taken away, helper and daemon killed, everything at once: nobody gets in, and whoever pays goes on paying.
 
 use super::bed::{Bed, PLATFORM, eventually};
-use super::helper::{Caller, Helper, phone};
+use super::helper::{Caller, Helper, phone, stats};
 use super::packets::{End, Servers, connected, echoes, tcp};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
-use tillgate::network::{Answer, Phone, Request, Stats, Way};
+use tillgate::network::{Answer, Phone, Request, Way};
 
 fn world(bed: &Bed) -> Servers {
     Servers::open(&bed.world(), "world", &[443], &[])
@@ -17,13 +17,6 @@ fn payer(bed: &Bed, helper: &Helper) -> (Caller, TcpStream) {
     caller.allow(phone(7), 60_000);
     let open = connected(&bed.phone(7), PLATFORM, 443);
     (caller, open)
-}
-
-fn stats(caller: &mut Caller) -> Stats {
-    match caller.ask(Request::Stats) {
-        Answer::Stats(_, stats) => stats,
-        answer => panic!("{answer:?}"),
-    }
 }
 
 /// What stands in a set now, as `nft` writes it.

@@ -4,10 +4,10 @@ use super::bed::{Bed, Machine, PORTAL, eventually};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-use tillgate::network::{Answer, Phone, Request, WORD_BYTES, Way, Word};
+use tillgate::network::{Answer, Phone, Request, Stats, WORD_BYTES, Way, Word};
 
 /// A helper that runs on the box of a bed.
 pub(super) struct Helper {
@@ -47,6 +47,21 @@ pub(super) fn network(bed: &Bed, more: &str) -> String {
     format!(
         "[network]\nports = [\"p7\", \"p8\"]\naddress = \"192.168.50.1/24\"\nuplink = \"wan\"\nhelper = {socket:?}\n{more}\n"
     )
+}
+
+/// A caller at this socket.
+pub(super) fn caller_at(socket: &Path) -> Caller {
+    let stream = UnixStream::connect(socket).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    Caller { stream, number: 0 }
+}
+
+/// What the helper counts.
+pub(super) fn stats(caller: &mut Caller) -> Stats {
+    match caller.ask(Request::Stats) {
+        Answer::Stats(_, stats) => stats,
+        answer => panic!("{answer:?}"),
+    }
 }
 
 impl Helper {
@@ -103,9 +118,7 @@ impl Helper {
     }
 
     pub(super) fn caller(&self) -> Caller {
-        let stream = UnixStream::connect(&self.socket).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        Caller { stream, number: 0 }
+        caller_at(&self.socket)
     }
 }
 

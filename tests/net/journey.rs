@@ -295,10 +295,12 @@ fn without_the_helper_a_phone_sees_its_pages_and_reaches_nothing_else() {
     shop.helper.kill();
     let mut payer = Phone::new(&shop.bed, 7);
     payer.stands();
-    let _result = shop.asks();
+    let result = shop.asks();
     payer.confirms();
     assert!(!payer.reaches_the_platform());
     assert_eq!(tcp(&payer.machine, BANK, 443), End::Refused);
     shop.helper.again();
     eventually("its way is opened", || payer.reaches_the_platform());
+    payer.pays();
+    assert_eq!(result.join().unwrap(), Outcome::Approved);
 }

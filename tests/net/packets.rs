@@ -199,3 +199,44 @@ pub(super) fn ping(from: &Machine, to: IpAddr) -> End {
         End::Silence
     })
 }
+
+/// Asks a resolver for the address of a name, by version 4; whether it knew one.
+pub(super) fn looks_up(from: &Machine, resolver: IpAddr, name: &str) -> bool {
+    let mut query = vec![0x54, 0x47, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in name.split('.') {
+        query.push(u8::try_from(label.len()).unwrap());
+        query.extend(label.as_bytes());
+    }
+    query.extend([0, 0, 1, 0, 1]);
+    from.run(|| {
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        socket.connect((resolver, 53)).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.send(&query).unwrap();
+        let mut answer = [0; 512];
+        // No error, and one answer.
+        socket.recv(&mut answer).is_ok_and(|count| count > query.len() && answer[3] & 15 == 0 && answer[7] == 1)
+    })
+}
+
+/// The world's resolver, at this address: names that begin with `pay` are the platform's, all others a bank's.
+pub(super) fn resolver(world: &Machine, at: &str) -> Servers {
+    let stop = Arc::new(AtomicBool::new(false));
+    let socket = world.run(|| UdpSocket::bind((at, 53)).unwrap());
+    socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    let stopped = stop.clone();
+    let thread = std::thread::spawn(move || {
+        let mut bytes = [0; 512];
+        while !stopped.load(Ordering::Relaxed) {
+            let Ok((count, from)) = socket.recv_from(&mut bytes) else { continue };
+            let host = if &bytes[13..16] == b"pay" { 10 } else { 20 };
+            // The question again, without what follows it, and an answer that points to its name.
+            let end = 12 + bytes[12..count].iter().position(|byte| *byte == 0).unwrap() + 5;
+            let mut answer = bytes[..end].to_vec();
+            answer[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
+            answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 14, 16, 0, 4, 198, 51, 100, host]);
+            let _ = socket.send_to(&answer, from);
+        }
+    });
+    Servers { stop, threads: vec![thread], swallowed: Arc::default() }
+}

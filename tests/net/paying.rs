@@ -1,13 +1,13 @@
 //! How far a paying phone gets, and when that ends.
 
 use super::bed::{BANK, Bed, PLATFORM, PORTAL, PRIVATE, SHOP_TILL, eventually};
-use super::helper::{Helper, phone};
-use super::packets::{End, Servers, connected, echoes, ping, tcp, udp};
+use super::helper::{Helper, phone, stats};
+use super::packets::{End, Servers, connected, echoes, looks_up, ping, resolver, tcp, udp};
 use std::io::Write;
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use tillgate::network::{Phone, Request, Way};
+use tillgate::network::{Answer, Phone, Request, Way};
 
 fn world(bed: &Bed) -> [Servers; 3] {
     [
@@ -129,7 +129,7 @@ fn a_pay_window_is_limited_in_bytes_and_in_bytes_a_second() {
 }
 
 #[test]
-fn where_only_the_platforms_hosts_are_in_reach_no_other_is() {
+fn where_only_some_hosts_are_in_reach_no_other_is() {
     let bed = Bed::new();
     let _world = world(&bed);
     let helper = Helper::start(&bed, "[network.paying]\nreach = \"hosts\"\nhosts = [\"pay.example.com\"]\n");
@@ -141,6 +141,44 @@ fn where_only_the_platforms_hosts_are_in_reach_no_other_is() {
     assert_eq!(tcp(&bed.phone(7), BANK, 443), End::Refused);
     assert_eq!(tcp(&bed.phone(8), PLATFORM, 443), End::Refused, "who does not pay");
     assert!(!helper.log().contains("put back"), "the resolver's work is no meddling: {}", helper.log());
+}
+
+#[test]
+fn the_platforms_hosts_are_those_that_the_phones_own_look_ups_found() {
+    let bed = Bed::new();
+    let _world = Servers::open(&bed.world(), "world", &[443], &[]);
+    let _resolver = resolver(&bed.world(), "203.0.113.2");
+    let helper = Helper::start(&bed, "[network.paying]\nreach = \"hosts\"\nhosts = [\"pay.example.com\"]\n");
+    let dnsmasq = "/usr/sbin/dnsmasq";
+    assert!(std::fs::exists(dnsmasq).unwrap(), "{dnsmasq} is missing: apt-get install dnsmasq-base");
+    let mut ours = bed
+        .the_box()
+        .command(dnsmasq)
+        .args(["--keep-in-foreground", "--conf-file=/dev/null", "--pid-file=", "--no-hosts", "--no-resolv"])
+        .args(["--listen-address=192.168.50.1", "--bind-interfaces", "--server=203.0.113.2", "--user=root"])
+        .arg("--nftset=/pay.example.com/4#inet#tillgate#garden4")
+        .spawn()
+        .unwrap();
+    let mut caller = helper.caller();
+    caller.allow(phone(7), 60_000);
+    let payer = bed.phone(7);
+    eventually("names are found", || looks_up(&payer, [192, 168, 50, 1].into(), "bank.example.org"));
+    assert_eq!(tcp(&payer, PLATFORM, 443), End::Refused);
+    // Whichever resolver it asks.
+    assert!(looks_up(&payer, [8, 8, 8, 8].into(), "pay.example.com"));
+    assert_eq!(tcp(&payer, PLATFORM, 443), reached("world"));
+    assert_eq!(tcp(&payer, BANK, 443), End::Refused);
+    assert_eq!(tcp(&bed.phone(8), PLATFORM, 443), End::Refused, "who does not pay");
+    let uptime = stats(&mut caller).uptime_secs;
+    eventually("the helper has looked", || stats(&mut caller).uptime_secs > uptime + 1);
+    assert_eq!(stats(&mut caller).restored, 0, "the resolver's work is no meddling");
+    bed.the_box().nft("flush ruleset");
+    assert_eq!(caller.hear(), Answer::Restored);
+    // The resolver has the name by heart now and will not put it there again.
+    assert!(looks_up(&payer, [192, 168, 50, 1].into(), "pay.example.com"));
+    assert_eq!(tcp(&payer, PLATFORM, 443), reached("world"));
+    ours.kill().unwrap();
+    ours.wait().unwrap();
 }
 
 #[test]

@@ -5,9 +5,10 @@
 use super::super::netlink::{self, CREATE, DONE, DUMP, Message, Out, REQUEST, Socket};
 use super::super::phone::{Phone, Way};
 use super::super::ruleset::{Let, Sets};
-use super::super::settings::TABLE;
+use super::super::settings::{GARDEN, TABLE};
+use std::collections::BTreeSet;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The kernel tells of changes of rules in this group (`NFNLGRP_NFTABLES`, 7: the seventh bit).
 pub(super) const CHANGES: u32 = 1 << 6;
@@ -91,6 +92,25 @@ impl Kernel {
         Ok(phones)
     }
 
+    /// The hosts that the resolver has put in reach; `None` if there is no such set.
+    pub(super) fn garden(&mut self) -> io::Result<Option<BTreeSet<IpAddr>>> {
+        let mut hosts = BTreeSet::new();
+        let count = if self.six { 2 } else { 1 };
+        for set in GARDEN.into_iter().take(count) {
+            let there = self.dump(GET_ELEMENTS, set, |message| {
+                hosts.extend(elements(message).filter_map(|(key, _)| match key.len() {
+                    4 => Some(IpAddr::from(Ipv4Addr::from(*key.first_chunk::<4>()?))),
+                    16 => Some(IpAddr::from(Ipv6Addr::from(*key.first_chunk::<16>()?))),
+                    _ => None,
+                }));
+            })?;
+            if !there {
+                return Ok(None);
+            }
+        }
+        Ok(Some(hosts))
+    }
+
     /// What the kernel calls our table since it was made; `None` if there is none.
     pub(super) fn table(&mut self) -> io::Result<Option<Vec<u8>>> {
         self.forget_old()?;
@@ -116,7 +136,8 @@ impl Kernel {
         Ok(handle)
     }
 
-    fn dump(&mut self, what: u16, set: &str, mut each: impl FnMut(&Message<'_>)) -> io::Result<()> {
+    /// False if there is no such set.
+    fn dump(&mut self, what: u16, set: &str, mut each: impl FnMut(&Message<'_>)) -> io::Result<bool> {
         self.forget_old()?;
         let mut out = Out::default();
         out.message(kind(what), REQUEST | DUMP, self.socket.next_seq(), |out| {
@@ -128,14 +149,14 @@ impl Kernel {
         while let Some(bytes) = self.socket.read_now()? {
             for message in netlink::messages(bytes) {
                 match message.error() {
-                    Some(error) if error.raw_os_error() == Some(ENOENT) => return Ok(()),
+                    Some(error) if error.raw_os_error() == Some(ENOENT) => return Ok(false),
                     Some(error) => return Err(error),
-                    None if message.kind == DONE => return Ok(()),
+                    None if message.kind == DONE => return Ok(true),
                     None => each(&message),
                 }
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Nothing that was not waited for may be taken for the answer to the next request.

@@ -65,13 +65,14 @@ fn golden(name: &str, text: &str) {
 #[test]
 fn the_tables_are_these() {
     golden("closed.nft", &closed("guests"));
-    golden("window.nft", &open(&settings(), &phones()));
-    golden("hosts-and-six.nft", &open(&other(), &phones()));
+    golden("window.nft", &open(&settings(), &phones(), &BTreeSet::new()));
+    let garden = ["198.51.100.10", "198.51.100.11", "2001:db8::10"].map(|ip| ip.parse().unwrap());
+    golden("hosts-and-six.nft", &open(&other(), &phones(), &garden.into()));
 }
 
 #[test]
 fn the_garden_has_the_name_that_the_resolver_fills() {
-    let text = open(&other(), &[]);
+    let text = open(&other(), &[], &BTreeSet::new());
     for set in GARDEN {
         assert!(text.contains(&format!("\tset {set} {{")), "{set}");
     }
@@ -79,7 +80,7 @@ fn the_garden_has_the_name_that_the_resolver_fills() {
 
 #[test]
 fn nobody_is_let_through_by_version_six_unless_it_is_switched_on() {
-    let text = open(&settings(), &phones());
+    let text = open(&settings(), &phones(), &BTreeSet::new());
     assert_eq!(text.matches("meta nfproto ipv6 drop").count(), 3, "to the box, up and back");
     assert!(!text.contains("ip6 "), "{text}");
 }
