@@ -163,6 +163,32 @@ impl Config {
         }
     }
 
+    /// `[network]` alone, for a program that may not read the shop's keys. Looks at no file that the configuration names
+    /// but a passphrase of the Wi-Fi. `None`: the file has no such section. What is wrong elsewhere is not its affair.
+    pub fn load_network(file: &Path) -> Result<Option<NetworkSettings>, Faults> {
+        let bytes = pair::read(file).map_err(|cause| Faults::Unreadable { file: file.to_owned(), cause })?;
+        let text = String::from_utf8_lossy(&bytes);
+        let mut reader = Reader::new(file, &text);
+        let (table, errors) = DeTable::parse_recoverable(&text);
+        for error in &errors {
+            reader.fault(&error.span().unwrap_or(0..0), error.message(), "see `tillgate check`");
+        }
+        let mut root = Section::root(&table);
+        let network = if errors.is_empty() && root.has("network") {
+            let portal = reader.section(&mut root, "portal").and_then(|section| read_doors(&mut reader, section));
+            if portal.is_none() {
+                reader.fault(&(0..0), "where the portal listens cannot be read", "see `tillgate check`");
+            }
+            network::read(&mut reader, &mut root, portal.as_ref())
+        } else {
+            None
+        };
+        match reader.into_found() {
+            (faults, _) if faults.is_empty() => Ok(network),
+            (faults, _) => Err(Faults::Wrong(faults)),
+        }
+    }
+
     /// The rules for the shop.
     pub fn policy(&self) -> Policy {
         self.policy.clone()
@@ -328,6 +354,14 @@ fn read_portal<'t>(reader: &mut Reader<'t>, mut portal: Section<'t>) -> Option<P
         parts => read_secure(reader, parts, url.as_deref().zip(url_at)).map(Some),
     };
     Some(Portal { listen: listen?, url: url?, secure: secure? })
+}
+
+/// Where the portal listens, its files unseen.
+fn read_doors<'t>(reader: &mut Reader<'t>, mut portal: Section<'t>) -> Option<Portal> {
+    let [listen, url, secure] = ["listen", "url", "secure_listen"].map(|key| reader.text(&mut portal, key));
+    let unseen = |listen| Secure { listen, certificate: PathBuf::new(), key: PathBuf::new() };
+    let secure = secure.and_then(|text| socket(reader, &text)).map(unseen);
+    Some(Portal { listen: socket(reader, &listen?)?, url: url?.value.to_owned(), secure })
 }
 
 fn socket(reader: &mut Reader<'_>, text: &At<&str>) -> Option<SocketAddr> {

@@ -6,10 +6,11 @@ use crate::control::{self, Control, Request, Response};
 use crate::gateway::{Gateway, Ins, LOOKS_MAX, Look, Outs};
 use crate::inbox::Inbox;
 use crate::network::announce::Announcer;
+use crate::network::{Conversation, Neighbours, Reaches};
 use crate::platform::Desk;
 use crate::platform::channel::{Channel, ChannelSettings};
 use crate::platform::counter::{Counter, CounterSettings};
-use crate::portal::{self, Language, Portal, PortalSettings, SecureSettings};
+use crate::portal::{self, Language, MacOf, Portal, PortalSettings, SecureSettings};
 use crate::ring::Stopped;
 use crate::shop::event::{Event, NoSales};
 use crate::shop::{LineState, Shop};
@@ -72,6 +73,7 @@ pub struct Daemon {
     portal: Portal,
     announcer: Option<Announcer>,
     _control: Option<Control>,
+    _reaches: Option<Conversation>,
     counter: Arc<Counter>,
     platform: String,
     runtime: Arc<Runtime>,
@@ -105,7 +107,13 @@ impl Daemon {
         let settings = CounterSettings { shop_name: config.shop.name.clone(), portal_url: config.portal.url.clone() };
         let counter = Arc::new(Counter::new(open, settings));
         let desk = Desk::start(handle, Arc::clone(&counter), inbox.clone());
-        let settings = portal_settings(config, framed_by);
+        let network = config.network.as_ref().map(|network| {
+            Neighbours::follow(network).map(|neighbours| (Reaches::new(network, neighbours.clone()), neighbours))
+        });
+        let network = network.transpose().map_err(|e| fail("the guests' network cannot be watched")(e.into()))?;
+        let (reaches, neighbours) = network.unzip();
+        let mut settings = portal_settings(config, framed_by);
+        settings.mac_of = neighbours.map(|neighbours| MacOf::new(move |ip| neighbours.mac_of(ip)));
         let portal = Portal::bind(handle, settings, inbox.clone());
         let portal = portal.map_err(|e| fail("the portal cannot be opened")(e.into()))?;
         let facts = ReceiptFacts { shop_name: config.shop.name.clone(), time_zone: time_zone(config) };
@@ -113,13 +121,14 @@ impl Daemon {
         let tills = tills.map_err(|e| fail("the tills cannot be opened")(e.into()))?;
 
         let seen = tills.status_reader();
-        let outs = Outs { tills, board: portal.board().clone(), desk };
+        let outs = Outs { tills, board: portal.board().clone(), desk, reaches: reaches.clone() };
         let gateway = Gateway::start(config.policy(), loaded.shop, store, &config.store, clock, outs)
             .map_err(|e| fail("the store cannot be written")(e.into()))?
             .watched(watchdog_every());
         if let Some(check) = unread {
             read_whole(check, inbox.clone()).map_err(|e| fail("the system gives no thread")(e.into()))?;
         }
+        let conversation = reaches.as_ref().map(|reaches| reaches.open(handle));
         let portal = portal.open(handle);
         let (stop, stopped) = watch::channel(false);
         let (look, looks) = mpsc::channel::<Look>(LOOKS_MAX);
@@ -129,7 +138,7 @@ impl Daemon {
             .name("tillgate-ring".into())
             .spawn(move || gateway.run(ins, &on))
             .map_err(|e| fail("the system gives no thread")(e.into()))?;
-        let answers = Answers { look, seen, store: config.store.clone(), since: Instant::now() };
+        let answers = Answers { look, seen, reaches, store: config.store.clone(), since: Instant::now() };
         let control = Control::start(handle, &config.control, move |request| answers.clone().answer(request));
         let control = control.map_err(|e| fail("the control socket cannot be opened")(e.into()))?;
         let announcer = announce(config);
@@ -139,6 +148,7 @@ impl Daemon {
             portal,
             announcer,
             _control: Some(control),
+            _reaches: conversation,
             counter,
             platform: channel.url,
             runtime,
@@ -342,6 +352,7 @@ fn till_settings(config: &Config, till: &config::Till) -> TillSettings {
 struct Answers {
     look: mpsc::Sender<Look>,
     seen: till::StatusReader,
+    reaches: Option<Reaches>,
     store: PathBuf,
     since: Instant,
 }
@@ -387,7 +398,7 @@ impl Answers {
             platform,
             clock: control::Clock { trusted: Clock::new(None).is_ok_and(|clock| clock.now().wall.is_some()) },
             disk: control::Disk { free_bytes, low: free_bytes < DISK_LOW_BYTES },
-            network: "not governed by this version: phones reach what the shop's router lets them reach".into(),
+            network: network_line(self.reaches.as_ref()),
         }))
     }
 
@@ -402,6 +413,26 @@ impl Answers {
             Err(_) => Response::Refused("the backup was interrupted; ask again".into()),
         }
     }
+}
+
+/// How the firewall stands, in a line.
+fn network_line(reaches: Option<&Reaches>) -> String {
+    let Some(reaches) = reaches else {
+        return "not governed: phones reach what the shop's router lets them reach".into();
+    };
+    let seen = reaches.seen();
+    let helper = if seen.connected { "governed" } else { "governed, but the HELPER IS GONE: no phone can pay" };
+    let through = seen.let_through;
+    let newest = seen.newest_micros.map_or_else(String::new, |micros| format!(", the newest within {micros} us"));
+    let restored = match seen.restored {
+        0 => String::new(),
+        times => format!("; the table was TAKEN AWAY {times} times and put back"),
+    };
+    let refused = match seen.refused {
+        0 => String::new(),
+        times => format!("; the helper REFUSED {times} times, see the journal"),
+    };
+    format!("{helper}; {through} let through{newest}{restored}{refused}")
 }
 
 fn seen_in(shop: &Shop) -> (Vec<control::SaleLine>, u64, control::Platform) {

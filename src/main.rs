@@ -3,6 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use tillgate::demo;
 use tillgate::listing::{self, BooksArgs, SalesArgs};
 use tillgate::logging;
 use tillgate::network::command::{self as network_command, Ended, NetworkArgs};
+use tillgate::network::{netd, ruleset};
 use tillgate::sandbox::{self, SandboxArgs};
 use tillgate::store::{self, Books, Verified, VerifyError};
 use tillgate::till::{self, TillArgs};
@@ -61,6 +63,7 @@ enum Command {
     Demo(DemoArgs),
     #[command(after_help = NETWORK_EXAMPLES)]
     Network(NetworkArgs),
+    Netd(NetdArgs),
 }
 
 /// Run the daemon
@@ -96,6 +99,33 @@ struct DemoArgs {
     /// Where the page is
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7878")]
     listen: std::net::SocketAddr,
+}
+
+/// Run the helper that changes the firewall for the daemon
+///
+/// Needs CAP_NET_ADMIN, gives every other right away, and listens to the daemon's user only. Whatever ends it, the firewall
+/// stays as it is, and whoever was let through is let through no longer than was said.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  tillgate netd --config /etc/tillgate/tillgate.toml
+  tillgate netd --config /etc/tillgate/tillgate.toml --closed
+  tillgate netd --config /etc/tillgate/tillgate.toml --print | nft -c -f -
+
+Exit codes: 0 done, 1 it could not start or go on, 2 the configuration cannot be used")]
+struct NetdArgs {
+    /// The configuration; only [network] and the portal's addresses are read
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The daemon's user, by name or number: nobody else may ask
+    #[arg(long, value_name = "USER", default_value = "tillgate")]
+    user: String,
+    /// Put a table in place that lets nobody anywhere, and end: for the time before the network is up
+    #[arg(long)]
+    closed: bool,
+    /// Print the table instead, and end
+    #[arg(long)]
+    print: bool,
 }
 
 const TILL_EXAMPLES: &str = "\
@@ -203,7 +233,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     // A daemon tells its day; a command answers what it was asked.
     let usual = match &cli.command {
-        Command::Run(_) => logging::LevelFilter::INFO,
+        Command::Run(_) | Command::Netd(_) => logging::LevelFilter::INFO,
         Command::Check(_)
         | Command::Status(_)
         | Command::Sales(_)
@@ -226,6 +256,7 @@ fn main() -> ExitCode {
             Command::Sandbox(args) => sandbox(args),
             Command::Demo(args) => demo(&args),
             Command::Network(args) => network(&args),
+            Command::Netd(args) => helper(&args),
         },
         Err(cause) => fail(&cause, Exit::Usage),
     };
@@ -265,6 +296,27 @@ fn network(args: &NetworkArgs) -> Exit {
         Ok(Ended::No) => Exit::No,
         Err(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Exit::Good,
         Err(cause) => fail(&cause, Exit::No),
+    }
+}
+
+fn helper(args: &NetdArgs) -> Exit {
+    let settings = match Config::load_network(&args.config) {
+        Ok(Some(settings)) => settings,
+        Ok(None) => {
+            let what = format!("{} has no [network]: there is nothing to govern", args.config.display());
+            return fail(&io::Error::other(what), Exit::Usage);
+        }
+        Err(faults) => return fail(&faults, Exit::Usage),
+    };
+    let ended = match (args.closed, args.print) {
+        (true, true) => return say(ruleset::closed(settings.guests.bridge.as_str()).trim_end()),
+        (false, true) => return say(ruleset::open(&settings, &[], &BTreeSet::new()).trim_end()),
+        (true, false) => netd::close(&settings),
+        (false, false) => netd::run(settings, &args.user),
+    };
+    match ended {
+        Ok(()) => Exit::Good,
+        Err(error) => fail(&error, Exit::No),
     }
 }
 

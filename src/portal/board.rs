@@ -5,6 +5,7 @@ use crate::clock::Clock;
 use crate::shop::effect::Screen;
 use crate::shop::event::TillNumber;
 use crate::shop::id::{SaleId, SessionId};
+use crate::shop::session::Place;
 use crate::shop::time::Mono;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
@@ -47,6 +48,8 @@ struct Seat {
     handed_over: Option<(SaleId, u32)>,
     language: Option<Language>,
     opened_from: Option<IpAddr>,
+    /// Where the shop was told last that its phone is.
+    place: Option<Place>,
     till: Option<TillNumber>,
     live: VecDeque<oneshot::Sender<()>>,
     /// Taps that wait for the shop.
@@ -63,6 +66,7 @@ impl Seat {
             handed_over: None,
             language: None,
             opened_from: None,
+            place: None,
             till: None,
             live: VecDeque::new(),
             taps: 0,
@@ -226,6 +230,27 @@ impl Board {
         seat.language = language;
         seat.opened_from = Some(from);
         Ok(())
+    }
+
+    /// Notes where the visit's phone is; true if that is news to the shop. That nobody knows the hardware address at the
+    /// moment is none.
+    pub(super) fn moves(&self, session: SessionId, place: Place) -> bool {
+        let mut seats = self.lock();
+        let Some(seat) = seats.taken.get_mut(&session) else { return false };
+        let same =
+            seat.place.is_some_and(|known| known.ip == place.ip && (known.mac == place.mac || place.mac.is_none()));
+        if !same {
+            seat.place = Some(place);
+            seat.opened_from = Some(place.ip);
+        }
+        !same
+    }
+
+    /// The shop could not be told where the visit's phone is: the next load tries again.
+    pub(super) fn is_nowhere(&self, session: SessionId) {
+        if let Some(seat) = self.lock().taken.get_mut(&session) {
+            seat.place = None;
+        }
     }
 
     /// Gives a seat back that no screen came for.

@@ -27,7 +27,7 @@ use site::Site;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,6 +65,8 @@ pub struct PortalSettings {
     pub time_zone: Option<String>,
     /// How much is taken at once.
     pub limits: Limits,
+    /// Where the network tells which phone is behind an address.
+    pub mac_of: Option<MacOf>,
     /// Set by [`PortalSettings::framed_by`] only.
     allow_framing: Option<String>,
 }
@@ -78,6 +80,23 @@ pub struct SecureSettings {
     pub certificate: PathBuf,
     /// PEM: its private key.
     pub key: PathBuf,
+}
+
+/// Tells the hardware address behind an address of the guests' network, as far as it is known. Must not wait.
+#[derive(Clone)]
+pub struct MacOf(Arc<dyn Fn(IpAddr) -> Option<[u8; 6]> + Send + Sync>);
+
+impl MacOf {
+    /// One that asks `ask`.
+    pub fn new(ask: impl Fn(IpAddr) -> Option<[u8; 6]> + Send + Sync + 'static) -> MacOf {
+        MacOf(Arc::new(ask))
+    }
+}
+
+impl fmt::Debug for MacOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MacOf(..)")
+    }
 }
 
 /// How much the portal takes at once, and for how long it waits.
@@ -141,6 +160,7 @@ impl PortalSettings {
             default_language: Language::En,
             time_zone: None,
             limits: Limits::default(),
+            mac_of: None,
             allow_framing: None,
         }
     }

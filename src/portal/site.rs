@@ -5,10 +5,11 @@ use super::board::Board;
 use super::language::{Language, Texts, Voice};
 use super::page::{Page, PageLink, Refresh, Tone};
 use super::tokens::{LANGUAGE_COOKIE, SESSION_COOKIE, Tokens, cookie};
-use super::{Limits, PortalSettings, StartError};
+use super::{Limits, MacOf, PortalSettings, StartError};
 use crate::inbox::{Full, Inbox};
 use crate::shop::event::{Event, PhoneEvent, TillNumber};
 use crate::shop::id::SessionId;
+use crate::shop::session::Place;
 use askama::Template;
 use axum::body::Body;
 use axum::http::header::{
@@ -47,6 +48,7 @@ pub(super) struct Site {
     pub(super) tokens: Tokens,
     pub(super) assets: Assets,
     pub(super) limits: Limits,
+    mac_of: Option<MacOf>,
     /// Room for live streams.
     pub(super) live: Arc<Semaphore>,
     /// Scheme and authority of the portal's own address, without a slash at the end.
@@ -82,6 +84,7 @@ impl Site {
             assets: Assets::new(),
             live: Arc::new(Semaphore::new(settings.limits.live_max)),
             limits: settings.limits,
+            mac_of: settings.mac_of,
             base,
             secure: settings.secure.is_some(),
             policy: HeaderValue::from_str(&policy).map_err(|_| StartError::Address { text: frame.to_owned() })?,
@@ -131,6 +134,23 @@ impl Site {
         // Whether it was done or not, the page that follows shows the present.
         let _ = tokio::time::timeout(REPLY_WAIT, done).await;
         Ok(())
+    }
+
+    /// Where a phone with this address is.
+    pub(super) fn place_of(&self, peer: IpAddr) -> Place {
+        Place { ip: peer, mac: self.mac_of.as_ref().and_then(|MacOf(ask)| ask(peer)) }
+    }
+
+    /// Tells the shop if a visit's phone is at another place than before. Who has the visit's secret is its phone, whatever
+    /// address it has by now; what it pays for must be in reach of where it is.
+    pub(super) async fn follow(&self, session: SessionId, peer: IpAddr) {
+        let place = self.place_of(peer);
+        if self.mac_of.is_none() || !self.board.moves(session, place) {
+            return;
+        }
+        if self.ask(session, PhoneEvent::LoggedIn { place }).await.is_err() {
+            self.board.is_nowhere(session);
+        }
     }
 
     /// How long the portal has run.
