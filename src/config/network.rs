@@ -217,13 +217,15 @@ fn read_security<'t>(reader: &mut Reader<'t>, wifi: &mut Section<'t>) -> Option<
     }
 }
 
-fn read_passphrase(reader: &mut Reader<'_>, text: &At<&str>) -> Option<Passphrase> {
+/// `Some(None)`: it is there, but not for us. Only who writes the radio's file needs it, and that is root.
+fn read_passphrase(reader: &mut Reader<'_>, text: &At<&str>) -> Option<Option<Passphrase>> {
     let file = absolute(reader, text)?;
     let bytes = match pair::read(&file) {
         Ok(bytes) => bytes,
+        Err(cause) if cause.kind() == std::io::ErrorKind::PermissionDenied => return Some(None),
         Err(cause) => {
             let what = format!("cannot read {}: {cause}", file.display());
-            reader.fault(&text.span, what, "put the passphrase there, on one line, readable by us");
+            reader.fault(&text.span, what, "put the passphrase there, on one line");
             return None;
         }
     };
@@ -234,9 +236,9 @@ fn read_passphrase(reader: &mut Reader<'_>, text: &At<&str>) -> Option<Passphras
     }
     if std::fs::metadata(&file).is_ok_and(|m| m.permissions().mode() & 0o007 != 0) {
         let what = format!("everybody on this machine may read {}", file.display());
-        reader.warn(&text.span, what, format!("chmod 640 {}", file.display()));
+        reader.warn(&text.span, what, format!("chmod 600 {}", file.display()));
     }
-    found
+    found.map(Some)
 }
 
 fn read_uplink<'t>(reader: &mut Reader<'t>, section: &mut Section<'t>) -> Option<Uplink> {

@@ -137,7 +137,7 @@ fn say_found(found: &[Finding]) {
 
 fn apply(how: &HowArgs, settings: &NetworkSettings) -> io::Result<Ended> {
     let wanted = render::files(settings);
-    let refused = verify::files(&wanted);
+    let refused = verify::before_writing(settings, &wanted);
     if refused.iter().any(|finding| finding.wrong) {
         say_found(&refused);
         eprintln!("tillgate: nothing was written");

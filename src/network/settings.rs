@@ -123,8 +123,8 @@ pub enum Security {
     Open,
     /// With a passphrase, which hangs in the shop.
     Passphrase {
-        /// What it is.
-        passphrase: Passphrase,
+        /// What it is. `None`: this process may not read it, and needs it only to write the radio's file.
+        passphrase: Option<Passphrase>,
         /// Whether phones that know no WPA3 may join, too.
         wpa2: bool,
     },

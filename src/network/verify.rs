@@ -2,7 +2,7 @@
 //! nothing.
 
 use super::render::{Reader, Wanted};
-use super::settings::{Channel, NetworkSettings, Radio, UplinkAddress};
+use super::settings::{Channel, NetworkSettings, Radio, Security, UplinkAddress};
 use ipnet::IpNet;
 use std::fs;
 use std::io::{self, Write};
@@ -30,12 +30,22 @@ fn odd(what: impl Into<String>, fix: impl Into<String>) -> Finding {
 
 /// Everything: the files, and whether this machine can be what they say.
 pub fn check(settings: &NetworkSettings, wanted: &[Wanted]) -> Vec<Finding> {
-    let mut found = files(wanted);
+    let mut found = before_writing(settings, wanted);
     found.extend(links(settings));
     found.extend(overlaps(settings, &addresses()));
     found.extend(settings.radio.iter().flat_map(radio));
     found.extend(others(settings));
     found
+}
+
+/// What would make the files useless: a passphrase that we may not read, and what the programs say that will read them.
+pub fn before_writing(settings: &NetworkSettings, wanted: &[Wanted]) -> Vec<Finding> {
+    let radio = settings.radio.as_ref();
+    let unread = radio.is_some_and(|radio| matches!(radio.security, Security::Passphrase { passphrase: None, .. }));
+    match unread {
+        true => vec![fault("the Wi-Fi's passphrase may not be read", "do this as root: sudo tillgate network ..")],
+        false => files(wanted),
+    }
 }
 
 /// What the programs say that will read the files. A program that is not there is odd, but not wrong: an image may be
@@ -262,7 +272,7 @@ fn others(settings: &NetworkSettings) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::settings::{Link, Security};
+    use crate::network::settings::Link;
 
     const PHY: &str = "\tSupported interface modes:\n\t\t * managed\n\t\t * AP\n\t\tFrequencies:\n\
                        \t\t\t* 2412 MHz [1] (20.0 dBm)\n\t\t\t* 2467 MHz [12] (disabled)\n\
@@ -287,6 +297,15 @@ mod tests {
         assert!(found(Channel::High(36), PHY)[0].contains("may not send first"));
         assert!(found(Channel::High(44), PHY)[0].contains("no channel 44"));
         assert!(found(Channel::Low(1), &PHY.replace("* AP", "* monitor"))[0].contains("cannot be an access point"));
+    }
+
+    #[test]
+    fn without_the_passphrase_no_file_is_good_enough() {
+        let mut settings = crate::network::render::example();
+        let radio = settings.radio.as_mut().unwrap();
+        radio.security = Security::Passphrase { passphrase: None, wpa2: true };
+        let found = before_writing(&settings, &crate::network::render::files(&settings));
+        assert!(found.len() == 1 && found[0].wrong && found[0].what.contains("passphrase"), "{found:?}");
     }
 
     #[test]

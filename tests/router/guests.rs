@@ -188,6 +188,36 @@ fn hostapd_takes_what_is_written_for_it_and_a_mistake_is_told() {
     assert!(Command::new("hostapd").arg("-v").output().is_ok(), "sudo apt-get install hostapd");
 }
 
+#[test]
+fn only_who_writes_the_radios_file_must_be_able_to_read_the_passphrase() {
+    let folder = std::env::temp_dir().join(format!("tillgate-router-nobody-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    super::bed::certificate(&folder);
+    let wifi = format!(
+        "[network.wifi]\nradio = \"wlan0\"\nssid = \"x\"\ncountry = \"DE\"\nchannel = 6\nsecurity = \"wpa2\"\n\
+         passphrase_file = \"{}/wifi\"\n",
+        folder.display()
+    );
+    std::fs::write(folder.join("t.toml"), super::bed::config(&folder, PLAIN, &wifi)).unwrap();
+    std::fs::write(folder.join("wifi"), "open sesame").unwrap();
+    let (program, secret) = (folder.join("tillgate"), folder.join("wifi").display().to_string());
+    super::bed::run("chmod", &["600", &secret]);
+    std::fs::copy(env!("CARGO_BIN_EXE_tillgate"), &program).unwrap();
+    let as_nobody = |args: &[&str]| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&program).args(args);
+        command.arg("--config").arg(folder.join("t.toml")).output().unwrap()
+    };
+    let checked = as_nobody(&["check"]);
+    assert!(checked.status.success(), "{}", said(&checked));
+    let shown = as_nobody(&["network", "show"]);
+    assert!(shown.status.success() && !said(&shown).contains("sesame"), "{}", said(&shown));
+    let applied = as_nobody(&["network", "apply", "--yes", "--root", folder.to_str().unwrap()]);
+    assert!(!applied.status.success() && said(&applied).contains("passphrase may not be read"), "{}", said(&applied));
+    assert!(!folder.join("etc").exists());
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
 fn tillgate_network(folder: &std::path::Path, security: &str, channel: u8) -> tillgate::network::NetworkSettings {
     super::bed::certificate(folder);
     let wifi = format!(

@@ -59,7 +59,7 @@ fn every_key_of_a_network_reaches_its_place() {
         secret.display()
     );
     let found = with_network(&folder, &text).unwrap().network.unwrap();
-    let passphrase = Passphrase::new("open sesame").unwrap();
+    let passphrase = Passphrase::new("open sesame");
     let expected = NetworkSettings {
         guests: Guests {
             bridge: link("br0"),

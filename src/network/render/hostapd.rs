@@ -46,7 +46,10 @@ pub(super) fn file(settings: &NetworkSettings, radio: &Radio) -> Wanted {
         Security::Passphrase { passphrase, wpa2 } => {
             let (ways, protected) = if *wpa2 { ("WPA-PSK SAE", 1) } else { ("SAE", 2) };
             line(format_args!("\nauth_algs=1\nwpa=2\nwpa_key_mgmt={ways}\nrsn_pairwise=CCMP\nieee80211w={protected}"));
-            line(format_args!("sae_require_mfp=1\nsae_pwe=2\nwpa_passphrase={}", passphrase.reveal()));
+            line(format_args!("sae_require_mfp=1\nsae_pwe=2"));
+            if let Some(passphrase) = passphrase {
+                line(format_args!("wpa_passphrase={}", passphrase.reveal()));
+            }
         }
     }
     Wanted { path: format!("etc/hostapd/{}.conf", radio.link).into(), text, secret: true, reader: Reader::Hostapd }

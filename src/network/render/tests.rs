@@ -49,7 +49,7 @@ fn other() -> NetworkSettings {
         ssid: "Café".to_owned(),
         country: "US".to_owned(),
         channel: Channel::Low(6),
-        security: Security::Passphrase { passphrase: Passphrase::new("not so secret").unwrap(), wpa2: true },
+        security: Security::Passphrase { passphrase: Passphrase::new("not so secret"), wpa2: true },
     });
     other.uplink.address =
         UplinkAddress::Fixed { address: "203.0.113.2/24".parse().unwrap(), gateway: "203.0.113.1".parse().unwrap() };
