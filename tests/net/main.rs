@@ -13,6 +13,7 @@
 mod bed;
 mod callers;
 mod daemon;
+mod floods;
 mod hardship;
 mod helper;
 mod journey;
