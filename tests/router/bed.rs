@@ -143,10 +143,24 @@ impl Bed {
         }
     }
 
-    /// The gateway's dnsmasq with our file, and one behind the uplink that is the internet's.
+    /// The firewall as it stands when nobody is let through.
+    fn firewall(&self) {
+        let config = self.folder.join("t.toml").display().to_string();
+        let program =
+            Command::new(env!("CARGO_BIN_EXE_tillgate")).args(["netd", "--print", "--config", &config]).output();
+        let printed = program.unwrap();
+        assert!(printed.status.success(), "{}", said(&printed));
+        let rules = self.folder.join("rules.nft");
+        std::fs::write(&rules, &printed.stdout).unwrap();
+        let loaded = self.inside("gw", "nft", &["-f", rules.to_str().unwrap()]);
+        assert!(loaded.status.success(), "{}", said(&loaded));
+    }
+
+    /// The firewall, the gateway's dnsmasq with our file, and one behind the uplink that is the internet's.
     pub(super) fn dnsmasq(&mut self) {
         let leases = format!("--dhcp-leasefile={}/leases", self.folder.display());
         let conf = format!("--conf-file={}/root/etc/dnsmasq.d/tillgate.conf", self.folder.display());
+        self.firewall();
         self.start("gw", "dnsmasq", &["-k", "--pid-file", "--user=root", &leases, &conf], &[], "dnsmasq.log");
         let upstream = [
             "-k",

@@ -56,10 +56,6 @@ fn names_that_lead_around_the_portal_do_not_exist_and_the_others_do() {
 fn hosts_for_paying_phones_reach_the_firewalls_set_as_they_are_looked_up() {
     let paying = "[network.paying]\nreach = \"hosts\"\nhosts = [\"pay.example.net\"]";
     let mut bed = Bed::new("hosts", PLAIN, paying);
-    let table =
-        "add table inet tillgate; add set inet tillgate garden4 { type ipv4_addr; flags dynamic,timeout; timeout 1h; }";
-    let made = bed.inside("gw", "nft", &[table]);
-    assert!(made.status.success(), "{}", said(&made));
     bed.dnsmasq();
     bed.lease("one", &[]);
     let garden = || said(&bed.inside("gw", "nft", &["list", "set", "inet", "tillgate", "garden4"]));
