@@ -3,6 +3,7 @@
 mod fault;
 #[cfg(feature = "fuzzing")]
 pub mod fuzz;
+mod network;
 mod pair;
 mod reader;
 mod till;
@@ -10,6 +11,7 @@ mod till;
 pub use fault::{FAULTS_MAX, Fault, Faults};
 pub use till::Till;
 
+use crate::network::NetworkSettings;
 use crate::shop::money::{Amount, Currency};
 use crate::shop::policy::Policy;
 use reader::{At, Reader, Section};
@@ -47,6 +49,8 @@ pub struct Config {
     pub store: PathBuf,
     /// The socket at which the daemon answers `status` and `backup`.
     pub control: PathBuf,
+    /// The guests' Wi-Fi, if this box is its router.
+    pub network: Option<NetworkSettings>,
     /// The tills, in the order of the file; one at least.
     pub tills: Vec<Till>,
     /// What is odd but may be right, such as a port that is not plugged in now.
@@ -74,8 +78,21 @@ pub struct Shop {
 pub struct Portal {
     /// Where it listens.
     pub listen: SocketAddr,
-    /// Its address as phones see it, absolute, without a slash at the end.
+    /// Its address as phones see it, absolute, without a slash at the end. https by name if `secure` is there.
     pub url: String,
+    /// Where it listens with TLS, and who it is there.
+    pub secure: Option<Secure>,
+}
+
+/// The portal's certificate, which is for the name in its address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Secure {
+    /// Where it listens with TLS.
+    pub listen: SocketAddr,
+    /// PEM: its certificate, then those between it and an authority that phones know.
+    pub certificate: PathBuf,
+    /// PEM: its private key, which belongs to the certificate.
+    pub key: PathBuf,
 }
 
 /// `[platform]`.
@@ -146,6 +163,32 @@ impl Config {
         }
     }
 
+    /// `[network]` alone, for a program that may not read the shop's keys. Looks at no file that the configuration names
+    /// but a passphrase of the Wi-Fi. `None`: the file has no such section. What is wrong elsewhere is not its affair.
+    pub fn load_network(file: &Path) -> Result<Option<NetworkSettings>, Faults> {
+        let bytes = pair::read(file).map_err(|cause| Faults::Unreadable { file: file.to_owned(), cause })?;
+        let text = String::from_utf8_lossy(&bytes);
+        let mut reader = Reader::new(file, &text);
+        let (table, errors) = DeTable::parse_recoverable(&text);
+        for error in &errors {
+            reader.fault(&error.span().unwrap_or(0..0), error.message(), "see `tillgate check`");
+        }
+        let mut root = Section::root(&table);
+        let network = if errors.is_empty() && root.has("network") {
+            let portal = reader.section(&mut root, "portal").and_then(|section| read_doors(&mut reader, section));
+            if portal.is_none() {
+                reader.fault(&(0..0), "where the portal listens cannot be read", "see `tillgate check`");
+            }
+            network::read(&mut reader, &mut root, portal.as_ref())
+        } else {
+            None
+        };
+        match reader.into_found() {
+            (faults, _) if faults.is_empty() => Ok(network),
+            (faults, _) => Err(Faults::Wrong(faults)),
+        }
+    }
+
     /// The rules for the shop.
     pub fn policy(&self) -> Policy {
         self.policy.clone()
@@ -168,6 +211,7 @@ fn read<'t>(reader: &mut Reader<'t>, mut root: Section<'t>) -> Option<Config> {
         .and_then(|section| read_platform(reader, section));
     let store = read_place(reader, &mut root, "store", "path", STORE);
     let control = read_place(reader, &mut root, "control", "socket", CONTROL);
+    let network = network::read(reader, &mut root, portal.as_ref());
     let tills = till::read(reader, &mut root);
     let numbers = tills.iter().map(|t| t.number).collect();
     let policy = currency.map(|currency| Policy::with_defaults(currency, numbers));
@@ -181,7 +225,7 @@ fn read<'t>(reader: &mut Reader<'t>, mut root: Section<'t>) -> Option<Config> {
     let (min, max) = limits?;
     let policy = Policy { amount_min_minor: min.minor(), amount_max_minor: max.minor(), ..policy? };
     let (shop, portal, platform) = (shop?, portal?, platform?);
-    Some(Config { shop, portal, platform, store, control, tills, warnings: Vec::new(), policy })
+    Some(Config { shop, portal, platform, store, control, network, tills, warnings: Vec::new(), policy })
 }
 
 fn read_shop<'t>(reader: &mut Reader<'t>, mut shop: Section<'t>) -> Option<Shop> {
@@ -300,17 +344,67 @@ fn read_rules<'t>(reader: &mut Reader<'t>, mut rules: Section<'t>, defaults: Pol
 fn read_portal<'t>(reader: &mut Reader<'t>, mut portal: Section<'t>) -> Option<Portal> {
     let listen = reader.need_text(&mut portal, "listen", "192.168.50.1:80");
     let url = reader.need_text(&mut portal, "url", "http://pay.shop.example");
+    let secure = ["secure_listen", "certificate", "key"].map(|key| reader.text(&mut portal, key));
     reader.end(portal);
-    let listen = listen.and_then(|text| {
-        let found = text.value.parse().ok();
-        if found.is_none() {
-            let what = format!("\"{}\" is no address to listen at", text.value);
-            reader.fault(&text.span, what, "write address and port, such as \"192.168.50.1:80\" or \"[::]:80\"");
-        }
-        found
-    });
+    let listen = listen.and_then(|text| socket(reader, &text));
+    let url_at = url.as_ref().map(|text| text.span.clone());
     let url = url.and_then(|text| address(reader, &text, &["http", "https"]));
-    Some(Portal { listen: listen?, url: url? })
+    let secure = match secure {
+        [None, None, None] => Some(None),
+        parts => read_secure(reader, parts, url.as_deref().zip(url_at)).map(Some),
+    };
+    Some(Portal { listen: listen?, url: url?, secure: secure? })
+}
+
+/// Where the portal listens, its files unseen.
+fn read_doors<'t>(reader: &mut Reader<'t>, mut portal: Section<'t>) -> Option<Portal> {
+    let [listen, url, secure] = ["listen", "url", "secure_listen"].map(|key| reader.text(&mut portal, key));
+    let unseen = |listen| Secure { listen, certificate: PathBuf::new(), key: PathBuf::new() };
+    let secure = secure.and_then(|text| socket(reader, &text)).map(unseen);
+    Some(Portal { listen: socket(reader, &listen?)?, url: url?.value.to_owned(), secure })
+}
+
+fn socket(reader: &mut Reader<'_>, text: &At<&str>) -> Option<SocketAddr> {
+    let found = text.value.parse().ok();
+    if found.is_none() {
+        let what = format!("\"{}\" is no address to listen at", text.value);
+        reader.fault(&text.span, what, "write address and port, such as \"192.168.50.1:80\" or \"[::]:80\"");
+    }
+    found
+}
+
+/// The portal's certificate: all three keys, and the address must be https by a name that the certificate is for.
+fn read_secure(
+    reader: &mut Reader<'_>,
+    parts: [Option<At<&str>>; 3],
+    url: Option<(&str, std::ops::Range<usize>)>,
+) -> Option<Secure> {
+    let [listen, certificate, key] = parts;
+    let (Some(listen), Some(certificate), Some(key)) = (&listen, &certificate, &key) else {
+        let one = listen.or(certificate).or(key)?;
+        let what = "TLS needs `secure_listen`, `certificate` and `key`, all three";
+        reader.fault(&one.span, what, "add what is missing; docs/network.md says where a certificate comes from");
+        return None;
+    };
+    let place = socket(reader, listen);
+    let [certificate, key] =
+        [certificate, key].map(|text| absolute(reader, text).map(|value| At { value, span: text.span.clone() }));
+    let (place, certificate, key) = (place?, certificate?, key?);
+    check_pair(reader, &certificate, &key);
+    let (url, at) = url?;
+    let host = url.strip_prefix("https://").map(|rest| rest.split(['/', ':']).next().unwrap_or_default());
+    let Some(host) = host.filter(|host| crate::network::settings::Name::new(host).is_some()) else {
+        let what = "with a certificate, phones come by https and by name";
+        reader.fault(&at, what, "write url = \"https://pay.shop.example\", with the certificate's name");
+        return None;
+    };
+    if let Ok(chain) = pair::certificates(&certificate.value)
+        && !pair::is_for(&chain, host)
+    {
+        let what = format!("{} is not a certificate for {host}", certificate.value.display());
+        reader.fault(&certificate.span, what, "ask for one with the name in `url`");
+    }
+    Some(Secure { listen: place, certificate: certificate.value, key: key.value })
 }
 
 fn read_platform<'t>(reader: &mut Reader<'t>, mut platform: Section<'t>) -> Option<Platform> {

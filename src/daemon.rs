@@ -5,10 +5,12 @@ use crate::config::{self, Config};
 use crate::control::{self, Control, Request, Response};
 use crate::gateway::{Gateway, Ins, LOOKS_MAX, Look, Outs};
 use crate::inbox::Inbox;
+use crate::network::announce::Announcer;
+use crate::network::{Conversation, Neighbours, Reaches};
 use crate::platform::Desk;
-use crate::platform::channel::{Channel, ChannelError, ChannelSettings};
+use crate::platform::channel::{Channel, ChannelSettings};
 use crate::platform::counter::{Counter, CounterSettings};
-use crate::portal::{self, Language, Portal, PortalSettings};
+use crate::portal::{self, Language, MacOf, Portal, PortalSettings, SecureSettings};
 use crate::ring::Stopped;
 use crate::shop::event::{Event, NoSales};
 use crate::shop::{LineState, Shop};
@@ -69,7 +71,9 @@ pub struct Daemon {
     gateway: JoinHandle<Result<(), Stopped>>,
     stop: watch::Sender<bool>,
     portal: Portal,
+    announcer: Option<Announcer>,
     _control: Option<Control>,
+    _reaches: Option<Conversation>,
     counter: Arc<Counter>,
     platform: String,
     runtime: Arc<Runtime>,
@@ -103,7 +107,13 @@ impl Daemon {
         let settings = CounterSettings { shop_name: config.shop.name.clone(), portal_url: config.portal.url.clone() };
         let counter = Arc::new(Counter::new(open, settings));
         let desk = Desk::start(handle, Arc::clone(&counter), inbox.clone());
-        let settings = portal_settings(config, framed_by);
+        let network = config.network.as_ref().map(|network| {
+            Neighbours::follow(network).map(|neighbours| (Reaches::new(network, neighbours.clone()), neighbours))
+        });
+        let network = network.transpose().map_err(|e| fail("the guests' network cannot be watched")(e.into()))?;
+        let (reaches, neighbours) = network.unzip();
+        let mut settings = portal_settings(config, framed_by);
+        settings.mac_of = neighbours.map(|neighbours| MacOf::new(move |ip| neighbours.mac_of(ip)));
         let portal = Portal::bind(handle, settings, inbox.clone());
         let portal = portal.map_err(|e| fail("the portal cannot be opened")(e.into()))?;
         let facts = ReceiptFacts { shop_name: config.shop.name.clone(), time_zone: time_zone(config) };
@@ -111,13 +121,14 @@ impl Daemon {
         let tills = tills.map_err(|e| fail("the tills cannot be opened")(e.into()))?;
 
         let seen = tills.status_reader();
-        let outs = Outs { tills, board: portal.board().clone(), desk };
+        let outs = Outs { tills, board: portal.board().clone(), desk, reaches: reaches.clone() };
         let gateway = Gateway::start(config.policy(), loaded.shop, store, &config.store, clock, outs)
             .map_err(|e| fail("the store cannot be written")(e.into()))?
             .watched(watchdog_every());
         if let Some(check) = unread {
             read_whole(check, inbox.clone()).map_err(|e| fail("the system gives no thread")(e.into()))?;
         }
+        let conversation = reaches.as_ref().map(|reaches| reaches.open(handle));
         let portal = portal.open(handle);
         let (stop, stopped) = watch::channel(false);
         let (look, looks) = mpsc::channel::<Look>(LOOKS_MAX);
@@ -127,10 +138,21 @@ impl Daemon {
             .name("tillgate-ring".into())
             .spawn(move || gateway.run(ins, &on))
             .map_err(|e| fail("the system gives no thread")(e.into()))?;
-        let answers = Answers { look, seen, store: config.store.clone(), since: Instant::now() };
+        let answers = Answers { look, seen, reaches, store: config.store.clone(), since: Instant::now() };
         let control = Control::start(handle, &config.control, move |request| answers.clone().answer(request));
         let control = control.map_err(|e| fail("the control socket cannot be opened")(e.into()))?;
-        Ok(Daemon { gateway, stop, portal, _control: Some(control), counter, platform: channel.url, runtime })
+        let announcer = announce(config);
+        Ok(Daemon {
+            gateway,
+            stop,
+            portal,
+            announcer,
+            _control: Some(control),
+            _reaches: conversation,
+            counter,
+            platform: channel.url,
+            runtime,
+        })
     }
 
     /// Where the portal listens.
@@ -138,10 +160,19 @@ impl Daemon {
         self.portal.addresses()
     }
 
-    /// Takes the pins of this configuration and reads its certificates and key, for connections from now on. The
-    /// platform stays the one it was: sales under way are with it. On error everything stays as it was.
-    pub fn reload(&self, config: &Config) -> Result<(), ChannelError> {
-        self.counter.channel().reload(&ChannelSettings { url: self.platform.clone(), ..channel_settings(config) })
+    /// Takes the pins of this configuration and reads its certificates and keys, the portal's included, for connections
+    /// from now on. The platform stays the one it was: sales under way are with it. On error everything stays as it was.
+    pub fn reload(&self, config: &Config) -> Result<(), DaemonError> {
+        let fail = DaemonError::new;
+        let next = secure_settings(config).map(|files| Portal::read_certificate(&files)).transpose();
+        let next = next.map_err(|e| fail("the portal's certificate cannot be read")(e.into()))?;
+        let channel = ChannelSettings { url: self.platform.clone(), ..channel_settings(config) };
+        let taken = self.counter.channel().reload(&channel);
+        taken.map_err(|e| fail("the channel to the platform cannot be set up")(e.into()))?;
+        if let Some(next) = next {
+            self.portal.take_certificate(next);
+        }
+        Ok(())
     }
 
     /// Whether the ring has ended by itself.
@@ -151,6 +182,9 @@ impl Daemon {
 
     /// Ends it in order: what waits in the inbox is written and sent out first.
     pub fn stop(self) -> Result<(), DaemonError> {
+        if let Some(announcer) = self.announcer {
+            announcer.stop();
+        }
         let _ = self.stop.send(true); // The ring has ended already: its result says why.
         let ended = self.gateway.join();
         self.runtime.block_on(self.portal.stop());
@@ -220,7 +254,8 @@ fn portal_limits(tills: usize) -> portal::Limits {
 
 fn reload(daemon: &Daemon, file: &Path) {
     let read = Config::load(file).map_err(|faults| faults.to_string());
-    match read.and_then(|config| daemon.reload(&config).map_err(|error| error.to_string())) {
+    let whole = |error: DaemonError| format!("{error}: {}", error.cause);
+    match read.and_then(|config| daemon.reload(&config).map_err(whole)) {
         Ok(()) => tracing::info!("pins, certificates and key read anew"),
         Err(error) => tracing::error!(%error, "pins, certificates and key stay as they were"),
     }
@@ -265,10 +300,31 @@ fn channel_settings(config: &Config) -> ChannelSettings {
     ChannelSettings { url, ca_file: ca, certificate_file: certificate, key_file: key, pins }
 }
 
+/// Tells the networks around where the box is. Who cannot be told finds it by its number, as before.
+fn announce(config: &Config) -> Option<Announcer> {
+    let settings = config.network.as_ref()?;
+    // Tills hang on serial lines: there is no port of a till to announce.
+    let announcer = Announcer::start(settings, &[]);
+    announcer.inspect_err(|error| tracing::warn!(%error, "the networks are not told where the box is")).ok()
+}
+
+fn secure_settings(config: &Config) -> Option<SecureSettings> {
+    let config::Secure { listen, certificate, key } = config.portal.secure.clone()?;
+    Some(SecureSettings { listen: on_both(config, listen), certificate, key })
+}
+
+/// Where guests come by version 6 as well, the box's own address by that is listened on, too.
+fn on_both(config: &Config, listen: SocketAddr) -> Vec<SocketAddr> {
+    let six = config.network.as_ref().and_then(|network| network.guests.ipv6);
+    let six = six.filter(|_| listen.is_ipv4()).map(|net| SocketAddr::from((net.addr(), listen.port())));
+    std::iter::once(listen).chain(six).collect()
+}
+
 fn portal_settings(config: &Config, framed_by: Option<&str>) -> PortalSettings {
     let tills = config.tills.iter().map(|till| (till.number, till.label.clone())).collect();
-    let mut settings = PortalSettings::new(vec![config.portal.listen], config.shop.name.clone(), tills);
+    let mut settings = PortalSettings::new(on_both(config, config.portal.listen), config.shop.name.clone(), tills);
     settings.public_base = Some(config.portal.url.clone());
+    settings.secure = secure_settings(config);
     settings.limits = portal_limits(config.tills.len());
     settings.terms.clone_from(&config.shop.terms);
     settings.time_zone.clone_from(&config.shop.time_zone);
@@ -297,6 +353,7 @@ fn till_settings(config: &Config, till: &config::Till) -> TillSettings {
 struct Answers {
     look: mpsc::Sender<Look>,
     seen: till::StatusReader,
+    reaches: Option<Reaches>,
     store: PathBuf,
     since: Instant,
 }
@@ -342,7 +399,7 @@ impl Answers {
             platform,
             clock: control::Clock { trusted: Clock::new(None).is_ok_and(|clock| clock.now().wall.is_some()) },
             disk: control::Disk { free_bytes, low: free_bytes < DISK_LOW_BYTES },
-            network: "not governed by this version: phones reach what the shop's router lets them reach".into(),
+            network: network_line(self.reaches.as_ref()),
         }))
     }
 
@@ -357,6 +414,26 @@ impl Answers {
             Err(_) => Response::Refused("the backup was interrupted; ask again".into()),
         }
     }
+}
+
+/// How the firewall stands, in a line.
+fn network_line(reaches: Option<&Reaches>) -> String {
+    let Some(reaches) = reaches else {
+        return "not governed: phones reach what the shop's router lets them reach".into();
+    };
+    let seen = reaches.seen();
+    let helper = if seen.connected { "governed" } else { "governed, but the HELPER IS GONE: no phone can pay" };
+    let through = seen.let_through;
+    let newest = seen.newest_micros.map_or_else(String::new, |micros| format!(", the newest within {micros} us"));
+    let restored = match seen.restored {
+        0 => String::new(),
+        times => format!("; the table was TAKEN AWAY {times} times and put back"),
+    };
+    let refused = match seen.refused {
+        0 => String::new(),
+        times => format!("; the helper REFUSED {times} times, see the journal"),
+    };
+    format!("{helper}; {through} let through{newest}{restored}{refused}")
 }
 
 fn seen_in(shop: &Shop) -> (Vec<control::SaleLine>, u64, control::Platform) {

@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::inbox::Incoming;
+use crate::network::Reaches;
 use crate::platform::Desk;
 use crate::portal::Board;
 use crate::ring::{Ring, Stopped};
@@ -34,6 +35,8 @@ pub struct Outs {
     pub board: Board,
     /// To the platform.
     pub desk: Desk,
+    /// To the firewall, if this box governs what phones reach.
+    pub reaches: Option<Reaches>,
 }
 
 /// Where the loop hears from.
@@ -235,14 +238,19 @@ fn dispatch(outs: &Outs, disk: &Disk, effect: Effect) {
             outs.tills.tell(till, answer);
         }
         Effect::Show { session, screen } => outs.board.show(session, screen),
-        Effect::Forget { session } => outs.board.forget(session),
+        Effect::Forget { session } => {
+            outs.board.forget(session);
+            outs.reaches.iter().for_each(|reaches| reaches.forget(session));
+        }
         Effect::Platform(call) => {
             if !outs.desk.call(call) {
                 tracing::warn!("the calls to the platform have ended: the program is stopping");
             }
         }
-        // The network is not governed yet: every phone reaches what the shop's router lets it reach.
-        Effect::Reach { .. } => {}
+        Effect::Reach { session, place, reach, until } => {
+            // Without a network of our own, every phone reaches what the shop's router lets it reach.
+            outs.reaches.iter().for_each(|reaches| reaches.say(session, place, reach, until));
+        }
         Effect::Totals { till, of } => {
             let books = Books::open_read_only(&disk.store).map_err(|e| e.to_string());
             match books.and_then(|books| books.totals(till, of).map_err(|e| e.to_string())) {

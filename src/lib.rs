@@ -15,6 +15,7 @@ pub mod shop;
 
 pub mod inbox;
 
+pub mod network;
 pub mod platform;
 pub mod portal;
 pub mod sandbox;

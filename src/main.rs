@@ -3,6 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -13,6 +14,8 @@ use tillgate::daemon;
 use tillgate::demo;
 use tillgate::listing::{self, BooksArgs, SalesArgs};
 use tillgate::logging;
+use tillgate::network::command::{self as network_command, Ended, NetworkArgs};
+use tillgate::network::{netd, ruleset};
 use tillgate::sandbox::{self, SandboxArgs};
 use tillgate::store::{self, Books, Verified, VerifyError};
 use tillgate::till::{self, ListenArgs, TillArgs};
@@ -60,6 +63,9 @@ enum Command {
     #[command(after_help = SANDBOX_EXAMPLES)]
     Sandbox(SandboxArgs),
     Demo(DemoArgs),
+    #[command(after_help = NETWORK_EXAMPLES)]
+    Network(NetworkArgs),
+    Netd(NetdArgs),
 }
 
 /// Run the daemon
@@ -97,6 +103,33 @@ struct DemoArgs {
     listen: std::net::SocketAddr,
 }
 
+/// Run the helper that changes the firewall for the daemon
+///
+/// Needs CAP_NET_ADMIN, gives every other right away, and listens to the daemon's user only. Whatever ends it, the firewall
+/// stays as it is, and whoever was let through is let through no longer than was said.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  tillgate netd --config /etc/tillgate/tillgate.toml
+  tillgate netd --config /etc/tillgate/tillgate.toml --closed
+  tillgate netd --config /etc/tillgate/tillgate.toml --print | nft -c -f -
+
+Exit codes: 0 done, 1 it could not start or go on, 2 the configuration cannot be used")]
+struct NetdArgs {
+    /// The configuration; only [network] and the portal's addresses are read
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The daemon's user, by name or number: nobody else may ask
+    #[arg(long, value_name = "USER", default_value = "tillgate")]
+    user: String,
+    /// Put a table in place that lets nobody anywhere, and end: for the time before the network is up
+    #[arg(long)]
+    closed: bool,
+    /// Print the table instead, and end
+    #[arg(long)]
+    print: bool,
+}
+
 const TILL_EXAMPLES: &str = "\
 Examples:
   tillgate till --port /dev/ttyUSB0 status
@@ -111,6 +144,14 @@ Examples:
   tillgate listen /dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A1B2C3D4-if00-port0 --baud 9600 --seconds 60
 
 Exit codes: 0 it is known what the till speaks, 1 it is not, 2 wrong command line, 3 the port cannot be used";
+
+const NETWORK_EXAMPLES: &str = "\
+Examples:
+  tillgate network check --config /etc/tillgate/tillgate.toml
+  tillgate network apply --config /etc/tillgate/tillgate.toml
+  tillgate network clear --yes
+
+Exit codes: 0 done, or nothing is wrong; 1 something is in the way, or was found; 2 the configuration cannot be used";
 
 const SANDBOX_EXAMPLES: &str = "\
 Examples:
@@ -203,7 +244,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     // A daemon tells its day; a command answers what it was asked.
     let usual = match &cli.command {
-        Command::Run(_) => logging::LevelFilter::INFO,
+        Command::Run(_) | Command::Netd(_) => logging::LevelFilter::INFO,
         Command::Check(_)
         | Command::Status(_)
         | Command::Sales(_)
@@ -212,7 +253,8 @@ fn main() -> ExitCode {
         | Command::Till(_)
         | Command::Listen(_)
         | Command::Sandbox(_)
-        | Command::Demo(_) => logging::LevelFilter::WARN,
+        | Command::Demo(_)
+        | Command::Network(_) => logging::LevelFilter::WARN,
     };
     let exit = match logging::start(usual) {
         Ok(()) => match cli.command {
@@ -226,6 +268,8 @@ fn main() -> ExitCode {
             Command::Listen(args) => return ExitCode::from(till::listen(&args)),
             Command::Sandbox(args) => sandbox(args),
             Command::Demo(args) => demo(&args),
+            Command::Network(args) => network(&args),
+            Command::Netd(args) => helper(&args),
         },
         Err(cause) => fail(&cause, Exit::Usage),
     };
@@ -251,6 +295,41 @@ fn demo(args: &DemoArgs) -> Exit {
         Ok(true) => Exit::Good,
         Ok(false) => Exit::No,
         Err(error) => fail(error.as_ref(), Exit::No),
+    }
+}
+
+fn network(args: &NetworkArgs) -> Exit {
+    let config = match args.config().map(Config::load).transpose() {
+        Ok(config) => config,
+        Err(faults) => return fail(&faults, Exit::Usage),
+    };
+    let settings = config.as_ref().and_then(|config| config.network.as_ref());
+    match network_command::run(args, settings) {
+        Ok(Ended::Good) => Exit::Good,
+        Ok(Ended::No) => Exit::No,
+        Err(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Exit::Good,
+        Err(cause) => fail(&cause, Exit::No),
+    }
+}
+
+fn helper(args: &NetdArgs) -> Exit {
+    let settings = match Config::load_network(&args.config) {
+        Ok(Some(settings)) => settings,
+        Ok(None) => {
+            let what = format!("{} has no [network]: there is nothing to govern", args.config.display());
+            return fail(&io::Error::other(what), Exit::Usage);
+        }
+        Err(faults) => return fail(&faults, Exit::Usage),
+    };
+    let ended = match (args.closed, args.print) {
+        (true, true) => return say(ruleset::closed(settings.guests.bridge.as_str()).trim_end()),
+        (false, true) => return say(ruleset::open(&settings, &[], &BTreeSet::new()).trim_end()),
+        (true, false) => netd::close(&settings),
+        (false, false) => netd::run(settings, &args.user),
+    };
+    match ended {
+        Ok(()) => Exit::Good,
+        Err(error) => fail(&error, Exit::No),
     }
 }
 

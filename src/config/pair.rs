@@ -3,7 +3,7 @@
 use super::FILE_BYTES_MAX;
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::{CertifiedKey, SigningKey};
 use std::fs::File;
 use std::io::{self, Read};
@@ -42,6 +42,13 @@ pub(super) fn private_key(file: &Path) -> Result<Arc<dyn SigningKey>, String> {
     let key =
         PrivateKeyDer::from_pem_slice(&text).map_err(|_| format!("{} holds no private key in PEM", file.display()))?;
     any_supported_type(&key).map_err(|_| format!("{} is a kind of key that cannot be used", file.display()))
+}
+
+/// Whether the first certificate is for a host of this name.
+pub(super) fn is_for(chain: &[CertificateDer<'static>], host: &str) -> bool {
+    let first = chain.first().and_then(|der| webpki::EndEntityCert::try_from(der).ok());
+    let name = ServerName::try_from(host).ok();
+    first.zip(name).is_some_and(|(first, name)| first.verify_is_valid_for_subject_name(&name).is_ok())
 }
 
 /// Whether the key is that of the first certificate.

@@ -258,6 +258,15 @@ impl<'t> Reader<'t> {
         Some(At { value, span: found.span() })
     }
 
+    /// The texts of a list, if it is there.
+    pub(super) fn texts(&mut self, of: &mut Section<'t>, key: &'static str) -> Option<At<Vec<At<&'t str>>>> {
+        if !of.has(key) {
+            of.asked.push(key);
+            return None;
+        }
+        self.need_texts(of, key)
+    }
+
     /// Ends a section: each key that nobody asked for is unknown.
     pub(super) fn end(&mut self, section: Section<'t>) {
         for key in section.table.keys() {

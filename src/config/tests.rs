@@ -6,6 +6,8 @@ use crate::till::zvt::{Letters, ZvtOptions};
 use crate::till::{LineSettings, Parity, Port, Protocol};
 use std::os::unix::fs::symlink;
 
+mod network;
+
 /// A folder with a CA, a certificate and its key, as the example names them.
 fn folder(name: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("tillgate-config-{}-{name}", std::process::id()));

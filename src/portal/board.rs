@@ -5,6 +5,8 @@ use crate::clock::Clock;
 use crate::shop::effect::Screen;
 use crate::shop::event::TillNumber;
 use crate::shop::id::{SaleId, SessionId};
+use crate::shop::session::Place;
+use crate::shop::time::Mono;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,6 +17,10 @@ const LIVE_PER_SESSION_MAX: usize = 2;
 /// Ended visits whose till is remembered, so that a phone that comes back need not type it again.
 const ENDED_MAX: usize = 512;
 
+/// How long a phone stays captive in its system's eyes once it has seen how its sale ended: the page of a network that has
+/// become whole is closed by the system.
+const CAPTIVE_AFTER_RECEIPT_MS: u64 = 10_000;
+
 /// The screens of all visits. Clones are the same board; no call waits for anything but the others' short ones.
 #[derive(Clone, Debug)]
 pub struct Board(Arc<Mutex<Seats>>);
@@ -23,6 +29,8 @@ pub struct Board(Arc<Mutex<Seats>>);
 struct Seats {
     taken: BTreeMap<SessionId, Seat>,
     ended: VecDeque<(SessionId, TillNumber)>,
+    /// Addresses whose phones reach the internet, and until when.
+    free: BTreeMap<IpAddr, Mono>,
     /// The version given last. It begins with the time, so that a page from before a restart is not taken for new.
     version: u64,
 }
@@ -34,10 +42,14 @@ struct Seat {
     version: watch::Sender<u64>,
     /// The version that the shop knows was loaded.
     seen: Option<u64>,
+    /// When the present screen was first loaded.
+    seen_at: Option<Mono>,
     /// The attempt whose checkout the phone was sent to.
     handed_over: Option<(SaleId, u32)>,
     language: Option<Language>,
     opened_from: Option<IpAddr>,
+    /// Where the shop was told last that its phone is.
+    place: Option<Place>,
     till: Option<TillNumber>,
     live: VecDeque<oneshot::Sender<()>>,
     /// Taps that wait for the shop.
@@ -50,12 +62,35 @@ impl Seat {
             screen: None,
             version: watch::Sender::new(version),
             seen: None,
+            seen_at: None,
             handed_over: None,
             language: None,
             opened_from: None,
+            place: None,
             till: None,
             live: VecDeque::new(),
             taps: 0,
+        }
+    }
+
+    /// Whether its phone should not be told by its system that all is done.
+    fn is_busy(&self, now: Mono) -> bool {
+        match &self.screen {
+            None | Some(Screen::EnterTill { .. }) => false,
+            Some(Screen::Result(_) | Screen::Returned(_)) => {
+                self.seen_at.is_none_or(|at| now.0 < at.0.saturating_add(CAPTIVE_AFTER_RECEIPT_MS))
+            }
+            Some(
+                Screen::InLine { .. }
+                | Screen::Waiting { .. }
+                | Screen::Confirm { .. }
+                | Screen::TooLate { .. }
+                | Screen::Contacting { .. }
+                | Screen::Pay { .. }
+                | Screen::Closing { .. }
+                | Screen::ChooseReturn { .. }
+                | Screen::Returning { .. },
+            ) => true,
         }
     }
 }
@@ -112,7 +147,12 @@ pub(super) struct Live {
 
 impl Board {
     pub(super) fn new() -> Board {
-        Board(Arc::new(Mutex::new(Seats { taken: BTreeMap::new(), ended: VecDeque::new(), version: Clock::mono().0 })))
+        Board(Arc::new(Mutex::new(Seats {
+            taken: BTreeMap::new(),
+            ended: VecDeque::new(),
+            free: BTreeMap::new(),
+            version: Clock::mono().0,
+        })))
     }
 
     /// From now on `screen` is what the visit's page shows. The same screen again changes nothing.
@@ -127,6 +167,7 @@ impl Board {
             seat.till = Some(till);
         }
         seat.screen = Some(screen);
+        seat.seen_at = None;
         seat.version.send_replace(version);
         seats.version = version;
     }
@@ -146,6 +187,25 @@ impl Board {
     /// How many visits there are.
     pub fn count(&self) -> usize {
         self.lock().taken.len()
+    }
+
+    /// From now on the phone at this address reaches the internet, until then; `None`: not any more.
+    pub fn set_free(&self, address: IpAddr, until: Option<Mono>) {
+        let mut seats = self.lock();
+        match until {
+            Some(until) => seats.free.insert(address, until),
+            None => seats.free.remove(&address),
+        };
+    }
+
+    /// Until when the phone at this address is free in its system's eyes; `None`: it is captive. It is while one of its
+    /// visits stands at a till, and until 10 s after it saw how that ended.
+    pub(super) fn free_until(&self, address: IpAddr, now: Mono) -> Option<Mono> {
+        let mut seats = self.lock();
+        seats.free.retain(|_, until| *until > now);
+        let until = *seats.free.get(&address)?;
+        let busy = seats.taken.values().any(|seat| seat.opened_from == Some(address) && seat.is_busy(now));
+        (!busy).then_some(until)
     }
 
     /// Takes a seat for a visit that is about to begin, unless all (`max`), or the address's share, are taken.
@@ -170,6 +230,27 @@ impl Board {
         seat.language = language;
         seat.opened_from = Some(from);
         Ok(())
+    }
+
+    /// Notes where the visit's phone is; true if that is news to the shop. That nobody knows the hardware address at the
+    /// moment is none.
+    pub(super) fn moves(&self, session: SessionId, place: Place) -> bool {
+        let mut seats = self.lock();
+        let Some(seat) = seats.taken.get_mut(&session) else { return false };
+        let same =
+            seat.place.is_some_and(|known| known.ip == place.ip && (known.mac == place.mac || place.mac.is_none()));
+        if !same {
+            seat.place = Some(place);
+            seat.opened_from = Some(place.ip);
+        }
+        !same
+    }
+
+    /// The shop could not be told where the visit's phone is: the next load tries again.
+    pub(super) fn is_nowhere(&self, session: SessionId) {
+        if let Some(seat) = self.lock().taken.get_mut(&session) {
+            seat.place = None;
+        }
     }
 
     /// Gives a seat back that no screen came for.
@@ -221,6 +302,15 @@ impl Board {
         self.lock().taken.contains_key(&session)
     }
 
+    /// A person has this version on the phone.
+    pub(super) fn loaded(&self, session: SessionId, version: u64) {
+        if let Some(seat) = self.lock().taken.get_mut(&session)
+            && *seat.version.borrow() == version
+        {
+            seat.seen_at.get_or_insert_with(Clock::mono);
+        }
+    }
+
     /// True for the first load of this version: then the shop is to be told.
     pub(super) fn claim_seen(&self, session: SessionId, version: u64) -> bool {
         let mut seats = self.lock();
@@ -268,6 +358,7 @@ impl Board {
     pub(super) fn clear(&self) {
         let mut seats = self.lock();
         (seats.taken, seats.ended, seats.version) = (BTreeMap::new(), VecDeque::new(), 1);
+        seats.free = BTreeMap::new();
     }
 
     fn lock(&self) -> MutexGuard<'_, Seats> {
@@ -288,5 +379,69 @@ fn till_of(screen: &Screen) -> Option<TillNumber> {
         Screen::Result(receipt) => Some(receipt.facts.till),
         Screen::ChooseReturn { facts, .. } | Screen::Returning { facts, .. } => Some(facts.till),
         Screen::Returned(receipt) => Some(receipt.facts.till),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shop::effect::{Outcome, Receipt, SaleFacts};
+    use crate::shop::money::{Amount, Currency};
+    use crate::shop::sale::Code;
+
+    const SESSION: SessionId = SessionId(7);
+
+    fn till() -> TillNumber {
+        TillNumber::new(7).unwrap()
+    }
+
+    fn result() -> Screen {
+        let amount = Amount::from_minor(1_250, Currency::from_code("EUR").unwrap()).unwrap();
+        let facts = SaleFacts { sale: SaleId(1), till: till(), amount, code: Code::parse("7K").unwrap() };
+        Screen::Result(Box::new(Receipt {
+            facts,
+            outcome: Outcome::Lapsed,
+            attempt: None,
+            given_back_minor: 0,
+            given_back_done_minor: 0,
+            surplus_back_minor: 0,
+            at: None,
+        }))
+    }
+
+    fn load(board: &Board) {
+        let Found::Shown(shown) = board.find(SESSION) else { panic!("nothing is shown") };
+        board.loaded(SESSION, shown.version);
+    }
+
+    #[test]
+    fn a_phone_is_captive_from_the_till_until_ten_seconds_after_it_saw_how_that_ended() {
+        let (board, phone, other) = (Board::new(), IpAddr::from([10, 77, 0, 2]), IpAddr::from([10, 77, 0, 3]));
+        let in_ms = |ms| Mono(Clock::mono().0 + ms);
+        let free = |ms| board.free_until(phone, in_ms(ms)).is_some();
+        let until = in_ms(3_600_000);
+        assert!(!free(0), "nobody has let it through");
+        board.set_free(phone, Some(until));
+        assert_eq!(board.free_until(phone, in_ms(0)), Some(until));
+        board.reserve(SESSION, None, phone, 9, 9).unwrap();
+        board.show(SESSION, Screen::EnterTill { note: None });
+        assert!(free(0), "it stands at no till");
+        board.show(SESSION, Screen::Waiting { till: till() });
+        load(&board);
+        assert!(!free(0) && !free(60_000), "however long");
+        board.set_free(other, Some(until));
+        assert!(board.free_until(other, in_ms(0)).is_some(), "another phone is another phone");
+        board.show(SESSION, result());
+        assert!(!free(60_000), "it has not seen that yet");
+        load(&board);
+        assert!(!free(9_000) && free(CAPTIVE_AFTER_RECEIPT_MS));
+        load(&board);
+        assert!(free(CAPTIVE_AFTER_RECEIPT_MS), "from the first time on");
+        board.show(SESSION, Screen::Waiting { till: till() });
+        assert!(!free(CAPTIVE_AFTER_RECEIPT_MS), "the next sale");
+        board.forget(SESSION);
+        assert!(free(0));
+        assert!(!free(3_600_000), "the end has come");
+        assert!(!free(0), "and it stays captive");
     }
 }

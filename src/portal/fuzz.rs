@@ -129,7 +129,7 @@ impl Portal {
         let (site, router, inbox) = (self.site.clone(), self.router.clone(), &mut self.inbox);
         let mut heard = Vec::new();
         self.runtime.block_on(async {
-            let mut answer = std::pin::pin!(page(&site, router, IpAddr::from(PEER), request));
+            let mut answer = std::pin::pin!(page(&site, router, IpAddr::from(PEER), false, request));
             let response = loop {
                 tokio::select! {
                     biased;
@@ -328,7 +328,7 @@ pub fn words(data: &[u8]) {
     if let Some(language) = Language::from_tag(text) {
         assert_eq!(language.tag(), text);
     }
-    if let Ok(base) = checked_base(text) {
+    if let Ok(base) = checked_base(text, false) {
         assert!(text.starts_with(&base) && !base.ends_with('/') && base.matches('/').count() == 2);
         assert!(HeaderValue::from_str(&base).is_ok());
     }

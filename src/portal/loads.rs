@@ -76,6 +76,7 @@ pub(super) async fn scanned(
 pub(super) async fn visit(
     State(site): State<Arc<Site>>,
     Path(token): Path<String>,
+    Extension(Peer(peer)): Extension<Peer>,
     method: Method,
     headers: HeaderMap,
 ) -> Response {
@@ -85,11 +86,15 @@ pub(super) async fn visit(
     };
     let voice = site.voice(&headers, shown.language);
     let loading = is_page_load(&method, &headers);
+    if loading {
+        site.follow(session, peer).await;
+    }
     let hand_over = loading && hands_over(&site, session, &shown.screen);
     let mut page = screens::page(&site, voice, session, &shown.screen, hand_over);
     page.live = Some(shown.version);
     let mut response = site.html(StatusCode::OK, &page);
     if loading {
+        site.board.loaded(session, shown.version);
         report_seen(&site, session, &shown);
     }
     let token = session.to_string();
@@ -100,11 +105,17 @@ pub(super) async fn visit(
 }
 
 /// `/s/TOKEN/checkout`: on to the checkout, if there is something to pay now; else the visit's page.
-pub(super) async fn checkout(State(site): State<Arc<Site>>, Path(token): Path<String>, headers: HeaderMap) -> Response {
+pub(super) async fn checkout(
+    State(site): State<Arc<Site>>,
+    Path(token): Path<String>,
+    Extension(Peer(peer)): Extension<Peer>,
+    headers: HeaderMap,
+) -> Response {
     let (session, shown) = match find(&site, &token, &headers) {
         Ok(found) => found,
         Err(response) => return *response,
     };
+    site.follow(session, peer).await;
     match &shown.screen {
         Screen::Pay { link, .. } => site.see_other(link.as_str()),
         Screen::EnterTill { .. }

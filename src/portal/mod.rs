@@ -3,6 +3,7 @@
 mod amounts;
 mod assets;
 mod board;
+mod capport;
 mod door;
 #[cfg(feature = "fuzzing")]
 pub mod fuzz;
@@ -15,6 +16,7 @@ mod returns;
 mod screens;
 mod server;
 mod site;
+mod tls;
 mod tokens;
 
 pub use board::Board;
@@ -26,12 +28,14 @@ use site::Site;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
 /// Connections that may wait to be accepted. Beyond, the system leaves a phone to try again after a second.
 const BACKLOG: u32 = 1_024;
@@ -45,7 +49,10 @@ const RECEIVE_BYTES_MAX: u32 = 16 << 10;
 pub struct PortalSettings {
     /// Where to listen; port 0 takes any free one.
     pub listen: Vec<SocketAddr>,
-    /// The address phones know us by, such as `http://10.77.0.1`, without a path. `None`: the first bound address.
+    /// Where to listen with TLS, if there is a certificate. Who comes without TLS is sent there then.
+    pub secure: Option<SecureSettings>,
+    /// The address phones know us by, such as `http://10.77.0.1`, without a path; with `secure` it begins with `https`.
+    /// `None`: the first bound address.
     pub public_base: Option<String>,
     /// The shop's name as customers know it.
     pub shop_name: String,
@@ -59,8 +66,38 @@ pub struct PortalSettings {
     pub time_zone: Option<String>,
     /// How much is taken at once.
     pub limits: Limits,
+    /// Where the network tells which phone is behind an address.
+    pub mac_of: Option<MacOf>,
     /// Set by [`PortalSettings::framed_by`] only.
     allow_framing: Option<String>,
+}
+
+/// The portal with TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecureSettings {
+    /// Where to listen; port 0 takes any free one.
+    pub listen: Vec<SocketAddr>,
+    /// PEM: the certificate, then those up to an authority that phones know.
+    pub certificate: PathBuf,
+    /// PEM: its private key.
+    pub key: PathBuf,
+}
+
+/// Tells the hardware address behind an address of the guests' network, as far as it is known. Must not wait.
+#[derive(Clone)]
+pub struct MacOf(Arc<dyn Fn(IpAddr) -> Option<[u8; 6]> + Send + Sync>);
+
+impl MacOf {
+    /// One that asks `ask`.
+    pub fn new(ask: impl Fn(IpAddr) -> Option<[u8; 6]> + Send + Sync + 'static) -> MacOf {
+        MacOf(Arc::new(ask))
+    }
+}
+
+impl fmt::Debug for MacOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MacOf(..)")
+    }
 }
 
 /// How much the portal takes at once, and for how long it waits.
@@ -116,6 +153,7 @@ impl PortalSettings {
     pub fn new(listen: Vec<SocketAddr>, shop_name: String, tills: BTreeMap<TillNumber, String>) -> PortalSettings {
         PortalSettings {
             listen,
+            secure: None,
             public_base: None,
             shop_name,
             terms: None,
@@ -123,6 +161,7 @@ impl PortalSettings {
             default_language: Language::En,
             time_zone: None,
             limits: Limits::default(),
+            mac_of: None,
             allow_framing: None,
         }
     }
@@ -158,6 +197,13 @@ pub enum StartError {
         /// Why not.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The certificate or its key cannot be used.
+    Certificate {
+        /// Which file.
+        file: PathBuf,
+        /// Why not.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The operating system gives no random numbers.
     NoRandomness,
 }
@@ -174,6 +220,13 @@ impl fmt::Display for StartError {
             StartError::TimeZone { name, source } => {
                 write!(f, "no time zone {name:?}: {source}; use a name such as Europe/Berlin")
             }
+            StartError::Certificate { file, source } => {
+                write!(
+                    f,
+                    "{} cannot be used: {source}; put a certificate and its own key there, in PEM",
+                    file.display()
+                )
+            }
             StartError::NoRandomness => f.write_str("the operating system gives no random numbers"),
         }
     }
@@ -183,7 +236,7 @@ impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             StartError::Listen { source, .. } => Some(source),
-            StartError::TimeZone { source, .. } => Some(source.as_ref()),
+            StartError::TimeZone { source, .. } | StartError::Certificate { source, .. } => Some(source.as_ref()),
             StartError::Address { .. } | StartError::NoRandomness => None,
         }
     }
@@ -194,7 +247,21 @@ impl std::error::Error for StartError {
 pub struct ClosedPortal {
     addresses: Vec<SocketAddr>,
     listeners: Vec<TcpListener>,
+    secure: Option<SecureListeners>,
     site: Arc<Site>,
+}
+
+/// Listeners and what TLS needs on them.
+struct SecureListeners {
+    listeners: Vec<TcpListener>,
+    acceptor: TlsAcceptor,
+    certificate: Arc<tls::Certificate>,
+}
+
+impl fmt::Debug for SecureListeners {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecureListeners").field("listeners", &self.listeners).finish_non_exhaustive()
+    }
 }
 
 impl ClosedPortal {
@@ -205,14 +272,21 @@ impl ClosedPortal {
 
     /// Begins to answer on the runtime of `handle`.
     pub fn open(self, handle: &Handle) -> Portal {
-        let ClosedPortal { addresses, listeners, site } = self;
+        let ClosedPortal { addresses, listeners, secure, site } = self;
         let board = site.board.clone();
         let (stop, stopped) = watch::channel(false);
         let door = Arc::new(door::Door::default());
         for listener in listeners {
-            handle.spawn(server::accept(listener, site.clone(), door.clone(), stopped.clone()));
+            handle.spawn(server::accept(listener, None, site.clone(), door.clone(), stopped.clone()));
         }
-        Portal { addresses, board, stop }
+        let certificate = secure.map(|SecureListeners { listeners, acceptor, certificate }| {
+            for listener in listeners {
+                let tls = Some(acceptor.clone());
+                handle.spawn(server::accept(listener, tls, site.clone(), door.clone(), stopped.clone()));
+            }
+            certificate
+        });
+        Portal { addresses, board, stop, certificate }
     }
 }
 
@@ -222,7 +296,11 @@ pub struct Portal {
     addresses: Vec<SocketAddr>,
     board: Board,
     stop: watch::Sender<bool>,
+    certificate: Option<Arc<tls::Certificate>>,
 }
+
+/// A certificate that was read and is not yet in use.
+pub struct NextCertificate(rustls::sign::CertifiedKey);
 
 impl Portal {
     /// Binds the addresses and begins to answer on the runtime of `handle`. May be called from any thread.
@@ -235,17 +313,32 @@ impl Portal {
     pub fn bind(handle: &Handle, settings: PortalSettings, inbox: Inbox) -> Result<ClosedPortal, StartError> {
         let _context = handle.enter();
         let listeners = settings.listen.iter().map(|address| bind(*address)).collect::<Result<Vec<_>, _>>()?;
-        let addresses: Vec<_> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+        let secure = settings.secure.as_ref().map(bind_secure).transpose()?;
+        let all = listeners.iter().chain(secure.iter().flat_map(|secure| &secure.listeners));
+        let addresses: Vec<_> = all.filter_map(|listener| listener.local_addr().ok()).collect();
         let base = match (&settings.public_base, addresses.first()) {
-            (Some(base), _) => checked_base(base)?,
+            (Some(base), _) => checked_base(base, secure.is_some())?,
+            (None, Some(_)) if secure.is_some() => return Err(StartError::Address { text: String::new() }),
             (None, Some(address)) => format!("http://{address}"),
             (None, None) => return Err(StartError::Address { text: String::new() }),
         };
         let site = Arc::new(Site::new(settings, base, inbox)?);
-        Ok(ClosedPortal { addresses, listeners, site })
+        Ok(ClosedPortal { addresses, listeners, secure, site })
     }
 
-    /// The addresses that are listened on, in the order of the settings.
+    /// Reads a certificate and its key, for [`Portal::take_certificate`].
+    pub fn read_certificate(files: &SecureSettings) -> Result<NextCertificate, StartError> {
+        tls::read(files).map(NextCertificate)
+    }
+
+    /// Connections from now on get this certificate; those under way end as they began. Without TLS nothing happens.
+    pub fn take_certificate(&self, next: NextCertificate) {
+        if let Some(certificate) = &self.certificate {
+            certificate.replace(next.0);
+        }
+    }
+
+    /// The addresses that are listened on, in the order of the settings; those with TLS last.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
@@ -275,10 +368,19 @@ fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
     bound.map_err(|source| StartError::Listen { address, source })
 }
 
-/// A public address without a slash at the end.
-fn checked_base(text: &str) -> Result<String, StartError> {
+fn bind_secure(settings: &SecureSettings) -> Result<SecureListeners, StartError> {
+    let certificate = Arc::new(tls::Certificate::new(tls::read(settings)?));
+    let refused = |e: rustls::Error| StartError::Certificate { file: settings.certificate.clone(), source: e.into() };
+    let acceptor = tls::acceptor(certificate.clone()).map_err(refused)?;
+    let listeners = settings.listen.iter().map(|address| bind(*address)).collect::<Result<Vec<_>, _>>()?;
+    Ok(SecureListeners { listeners, acceptor, certificate })
+}
+
+/// A public address without a slash at the end. Where there is TLS, phones come with it.
+fn checked_base(text: &str, secure: bool) -> Result<String, StartError> {
     let base = text.trim_end_matches('/');
-    let authority = base.strip_prefix("http://").or_else(|| base.strip_prefix("https://"));
+    let plain = base.strip_prefix("http://").filter(|_| !secure);
+    let authority = plain.or_else(|| base.strip_prefix("https://"));
     let sound = |a: &str| !a.is_empty() && a.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b));
     if authority.is_some_and(sound) { Ok(base.to_owned()) } else { Err(StartError::Address { text: text.to_owned() }) }
 }

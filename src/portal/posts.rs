@@ -9,7 +9,6 @@ use crate::shop::event::PhoneEvent;
 use crate::shop::id::{SaleId, SessionId};
 use crate::shop::money::{Amount, Currency};
 use crate::shop::policy::Policy;
-use crate::shop::session::Place;
 use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -70,6 +69,7 @@ pub(super) async fn log_in(
 pub(super) async fn act(
     State(site): State<Arc<Site>>,
     Path((token, act)): Path<(String, String)>,
+    Extension(Peer(peer)): Extension<Peer>,
     request: Request,
 ) -> Response {
     let Ok(session) = token.parse::<SessionId>() else { return site.see_other(&ended_path(None)) };
@@ -89,6 +89,7 @@ pub(super) async fn act(
         return site.stale(voice, &path);
     }
     let Some(what) = event(&act, &fields) else { return site.bad(StatusCode::BAD_REQUEST, voice, &path) };
+    site.follow(session, peer).await;
     if site.ask(session, what).await.is_err() {
         return site.busy(voice, &path);
     }
@@ -111,7 +112,8 @@ async fn open_visit(site: &Site, peer: std::net::IpAddr, language: Option<Langua
         site.ask(gives_way, PhoneEvent::LogsOut).await.map_err(|_| NotOpened::Busy)?;
         reserve().map_err(|_| NotOpened::NoSeat)?;
     }
-    let place = Place { ip: peer, mac: None };
+    let place = site.place_of(peer);
+    site.board.moves(session, place);
     let asked = site.ask(session, PhoneEvent::LoggedIn { place }).await;
     if asked.is_err() {
         site.board.release_blank(session);

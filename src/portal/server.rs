@@ -2,7 +2,7 @@
 
 use super::door::{Door, Place};
 use super::site::{Peer, Site};
-use super::{live, loads, posts};
+use super::{capport, live, loads, posts};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::DefaultBodyLimit;
@@ -19,8 +19,10 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 /// Largest form.
@@ -42,7 +44,15 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const LEAVING_MAX: usize = 8;
 
 /// Accepts connections until `stop` changes. Held clones of `stop` say that connections are still open.
-pub(super) async fn accept(listener: TcpListener, site: Arc<Site>, door: Arc<Door>, mut stop: watch::Receiver<bool>) {
+///
+/// `tls`: what the listener's connections begin with, if anything.
+pub(super) async fn accept(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    site: Arc<Site>,
+    door: Arc<Door>,
+    mut stop: watch::Receiver<bool>,
+) {
     let router = router(site.clone());
     // A connection that gives way holds its file until its task has ended: no more are taken in than are really gone.
     let sockets = Arc::new(Semaphore::new(site.limits.connections_max.saturating_add(LEAVING_MAX)));
@@ -68,7 +78,8 @@ pub(super) async fn accept(listener: TcpListener, site: Arc<Site>, door: Arc<Doo
         };
         // Without a place the connection is closed at once: the phone tries again, and others are not held up.
         let Some(place) = Door::enter(&door, peer, &site.limits) else { continue };
-        let serve = serve(stream, peer, site.clone(), router.clone(), stop.clone(), place);
+        let caller = Caller { peer, place: Arc::new(place), counts: counts(&stream, peer), secure: tls.is_some() };
+        let serve = serve(stream, tls.clone(), caller, site.clone(), router.clone(), stop.clone());
         tokio::spawn(async move {
             serve.await;
             drop(socket);
@@ -87,21 +98,42 @@ async fn next(
     Ok((stream, peer, socket))
 }
 
+/// Programs on this machine are no phones: the demonstration, and whoever stands before the portal as a proxy.
+fn counts(stream: &TcpStream, peer: IpAddr) -> bool {
+    stream.local_addr().is_ok_and(|own| own.ip().to_canonical() != peer)
+}
+
 async fn serve(
     stream: TcpStream,
-    peer: IpAddr,
+    tls: Option<TlsAcceptor>,
+    caller: Caller,
     site: Arc<Site>,
     router: Router,
     mut stop: watch::Receiver<bool>,
-    place: Place,
 ) {
-    let place = Arc::new(place);
-    // Programs on this machine are no phones: the demonstration, and whoever stands before the portal as a proxy.
-    let counts = stream.local_addr().is_ok_and(|own| own.ip().to_canonical() != peer);
     let _ = stream.set_nodelay(true);
     let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNHEARD_MS);
+    let Some(tls) = tls else { return talk(stream, caller, site, router, stop).await };
+    // Until the greetings are over it is a connection that says nothing: it makes room like any other.
+    let greeted = tokio::select! {
+        greeted = tokio::time::timeout(site.limits.read_timeout, tls.accept(stream)) => greeted,
+        () = caller.place.wanted() => return,
+        _ = stop.changed() => return,
+    };
+    match greeted {
+        Ok(Ok(stream)) => talk(stream, caller, site, router, stop).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a phone's TLS did not come about"),
+        Err(_) => {}
+    }
+}
+
+/// HTTP on a connection until it ends, has to make room, or the portal stops.
+async fn talk<S>(stream: S, caller: Caller, site: Arc<Site>, router: Router, mut stop: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let read_timeout = site.limits.read_timeout;
-    let caller = Caller { peer, place: place.clone(), counts };
+    let place = caller.place.clone();
     // Boxed: a connection that waits for its next request keeps no room for the answer to one.
     let service = service_fn(move |request| Box::pin(answer(site.clone(), router.clone(), caller.clone(), request)));
     let connection = http1::Builder::new()
@@ -131,6 +163,8 @@ struct Caller {
     place: Arc<Place>,
     /// Whether its requests are counted.
     counts: bool,
+    /// Whether it came with TLS.
+    secure: bool,
 }
 
 async fn answer(
@@ -142,7 +176,7 @@ async fn answer(
     // Requests that come in one piece are not answered in one: the other connections have their turn between them.
     tokio::task::yield_now().await;
     let response = if caller.place.asks(&site.limits) || !caller.counts {
-        page(&site, router, caller.peer, request.map(Body::new)).await
+        page(&site, router, caller.peer, caller.secure, request.map(Body::new)).await
     } else {
         tokio::time::sleep(TOO_OFTEN_PAUSE).await;
         let mut refused = site.too_often(request.headers(), request.uri().path());
@@ -153,9 +187,17 @@ async fn answer(
     Ok(response)
 }
 
-/// What a request is answered with.
-pub(super) async fn page(site: &Arc<Site>, router: Router, peer: IpAddr, mut request: Request) -> Response {
-    let mut response = if is_own(site, &request) {
+/// What a request is answered with. `secure`: it came with TLS.
+pub(super) async fn page(
+    site: &Arc<Site>,
+    router: Router,
+    peer: IpAddr,
+    secure: bool,
+    mut request: Request,
+) -> Response {
+    let mut response = if is_own(site, &request) && site.is_secure() && !secure {
+        site.to_secure(request.uri())
+    } else if is_own(site, &request) {
         request.extensions_mut().insert(Peer(peer));
         match router.oneshot(request).await {
             Ok(response) => response,
@@ -188,6 +230,7 @@ pub(super) fn router(site: Arc<Site>) -> Router {
         .route("/s/{token}/{act}", post(posts::act))
         .route("/a/{name}", get(loads::asset))
         .route("/favicon.ico", get(loads::icon))
+        .route(capport::PATH, get(capport::api))
         .fallback(to_start)
         .method_not_allowed_fallback(to_start)
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))

@@ -5,17 +5,18 @@ use super::board::Board;
 use super::language::{Language, Texts, Voice};
 use super::page::{Page, PageLink, Refresh, Tone};
 use super::tokens::{LANGUAGE_COOKIE, SESSION_COOKIE, Tokens, cookie};
-use super::{Limits, PortalSettings, StartError};
+use super::{Limits, MacOf, PortalSettings, StartError};
 use crate::inbox::{Full, Inbox};
 use crate::shop::event::{Event, PhoneEvent, TillNumber};
 use crate::shop::id::SessionId;
+use crate::shop::session::Place;
 use askama::Template;
 use axum::body::Body;
 use axum::http::header::{
     ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION, REFERRER_POLICY,
     RETRY_AFTER, SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
@@ -47,10 +48,13 @@ pub(super) struct Site {
     pub(super) tokens: Tokens,
     pub(super) assets: Assets,
     pub(super) limits: Limits,
+    mac_of: Option<MacOf>,
     /// Room for live streams.
     pub(super) live: Arc<Semaphore>,
     /// Scheme and authority of the portal's own address, without a slash at the end.
     base: String,
+    /// Whether there is TLS: then nothing is said without.
+    secure: bool,
     policy: HeaderValue,
     started: Instant,
 }
@@ -80,7 +84,9 @@ impl Site {
             assets: Assets::new(),
             live: Arc::new(Semaphore::new(settings.limits.live_max)),
             limits: settings.limits,
+            mac_of: settings.mac_of,
             base,
+            secure: settings.secure.is_some(),
             policy: HeaderValue::from_str(&policy).map_err(|_| StartError::Address { text: frame.to_owned() })?,
             started: Instant::now(),
         })
@@ -90,6 +96,16 @@ impl Site {
     pub(super) fn is_own(&self, authority: &str) -> bool {
         let own = self.base.split_once("://").map_or("", |(_, own)| own);
         own.eq_ignore_ascii_case(authority)
+    }
+
+    /// Whether the portal has TLS of its own.
+    pub(super) fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// Scheme and authority of the portal's own address, without a slash at the end.
+    pub(super) fn base(&self) -> &str {
+        &self.base
     }
 
     /// The texts in the language this phone wants; what was chosen in its visit comes first.
@@ -120,6 +136,23 @@ impl Site {
         Ok(())
     }
 
+    /// Where a phone with this address is.
+    pub(super) fn place_of(&self, peer: IpAddr) -> Place {
+        Place { ip: peer, mac: self.mac_of.as_ref().and_then(|MacOf(ask)| ask(peer)) }
+    }
+
+    /// Tells the shop if a visit's phone is at another place than before. Who has the visit's secret is its phone, whatever
+    /// address it has by now; what it pays for must be in reach of where it is.
+    pub(super) async fn follow(&self, session: SessionId, peer: IpAddr) {
+        let place = self.place_of(peer);
+        if self.mac_of.is_none() || !self.board.moves(session, place) {
+            return;
+        }
+        if self.ask(session, PhoneEvent::LoggedIn { place }).await.is_err() {
+            self.board.is_nowhere(session);
+        }
+    }
+
     /// How long the portal has run.
     pub(super) fn uptime(&self) -> Duration {
         self.started.elapsed()
@@ -127,10 +160,20 @@ impl Site {
 
     /// Sends a stranger to the start, whatever it asked for (302: the answer that makes phones open the portal).
     pub(super) fn to_start(&self) -> Response {
-        let to = format!("{}/", self.base);
-        let body = format!("<!doctype html><title>{to}</title><a href=\"{to}\">{to}</a>\n");
+        self.found(&format!("{}/", self.base))
+    }
+
+    /// The same page with TLS. Never a lasting redirect: the certificate may go again.
+    pub(super) fn to_secure(&self, uri: &Uri) -> Response {
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        self.found(&format!("{}{}", self.base, if path.starts_with('/') { path } else { "/" }))
+    }
+
+    fn found(&self, to: &str) -> Response {
+        let shown = to.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
+        let body = format!("<!doctype html><title>{shown}</title><a href=\"{shown}\">{shown}</a>\n");
         let mut response = (StatusCode::FOUND, [(CONTENT_TYPE, "text/html; charset=utf-8")], body).into_response();
-        set(&mut response, LOCATION, &to);
+        set(&mut response, LOCATION, to);
         response
     }
 

@@ -6,7 +6,7 @@ use super::giveback::Return;
 use super::id::{AttemptId, RefundId, SaleId, SessionId};
 use super::money::Amount;
 use super::sale::{Code, Sale};
-use super::session::Session;
+use super::session::{Place, Session};
 use super::time::{Mono, Wall};
 
 pub use super::screens::{EnterNote, Receipt, Repayable, ReturnFacts, ReturnReceipt, SaleFacts, Screen};
@@ -101,10 +101,12 @@ pub enum Effect {
     },
     /// Ask the platform.
     Platform(PlatformCall),
-    /// How far a phone may reach from now on.
+    /// How far a phone may reach from now on. Said again when its end or the phone's place changes.
     Reach {
         /// Whose phone.
         session: SessionId,
+        /// Where it is.
+        place: Place,
         /// How far.
         reach: Reach,
         /// Until when; then it is captive again.

@@ -39,7 +39,7 @@ use planted::{Mistake, planted};
 use policy::Policy;
 use returns::LiveReturn;
 use sale::{Sale, SaleState, Telling};
-use session::Session;
+use session::{Place, Session};
 use std::collections::{BTreeMap, BTreeSet};
 use time::{Mono, Now, Stamp};
 
@@ -155,7 +155,8 @@ struct Visit {
     /// The result page has not been loaded yet; until then, at most until this, the checkout stays in reach.
     unseen_until: Option<Mono>,
     shown: Option<effect::Screen>,
-    reach: effect::Reach,
+    /// Until when and where it was said to reach the checkout; `None`: it is captive.
+    open: Option<(Mono, Place)>,
 }
 
 /// One step being made: the time, its ids, what it touched, and what becomes of it.

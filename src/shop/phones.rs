@@ -1,6 +1,6 @@
 //! What phones do, and how they stand in line at the tills.
 
-use super::effect::{EnterNote, Reach};
+use super::effect::EnterNote;
 use super::event::{PhoneEvent, TillNumber};
 use super::giveback::ReturnState;
 use super::id::{SaleId, SessionId};
@@ -339,7 +339,7 @@ impl Visit {
             too_late: None,
             unseen_until: None,
             shown: None,
-            reach: Reach::Captive,
+            open: None,
         }
     }
 }

@@ -101,19 +101,22 @@ impl Shop {
                 turn.step.records.push(Record::Session(visit.session.clone()));
                 visit.saved = Some(visit.session.clone());
             }
-            let opened = reach.0 != visit.reach;
+            let ((reach, until), place) = (reach, visit.session.place);
+            let said = Effect::Reach { session: id, place, reach, until };
+            let open = (reach == Reach::Checkout).then_some((until, place));
+            let changed = open != visit.open;
+            visit.open = open;
             // A phone gets its reach before the page that needs it, and loses it after the page that says so.
-            if opened && reach.0 == Reach::Checkout {
-                turn.effect(Effect::Reach { session: id, reach: reach.0, until: reach.1 });
+            if changed && open.is_some() {
+                turn.effect(said.clone());
             }
             if visit.shown.as_ref() != Some(&screen) {
                 turn.effect(Effect::Show { session: id, screen: screen.clone() });
                 visit.shown = Some(screen);
             }
-            if opened && reach.0 == Reach::Captive {
-                turn.effect(Effect::Reach { session: id, reach: reach.0, until: reach.1 });
+            if changed && open.is_none() {
+                turn.effect(said);
             }
-            visit.reach = reach.0;
         }
     }
 

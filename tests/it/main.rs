@@ -14,6 +14,7 @@ mod concert;
 mod journey;
 mod line;
 mod listen;
+mod network;
 mod pace;
 mod platform;
 mod port;

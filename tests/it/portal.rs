@@ -1,5 +1,6 @@
 //! The portal over real sockets, with a scripted ring that records events and shows screens.
 
+mod capport;
 mod returns;
 
 use rustix::net::{AddressFamily, SocketType};
@@ -633,51 +634,6 @@ fn further_live_streams_than_there_is_room_for_are_refused_until_one_ends() {
     let end = std::time::Instant::now() + PATIENCE;
     while !read_until(&mut listen(&house, &version), "HTTP/1.1 ").contains(" 200 ") {
         assert!(std::time::Instant::now() < end, "the place was never given back");
-    }
-}
-
-#[test]
-fn every_systems_probe_is_led_to_the_portal() {
-    let house = House::scripted(|_| None);
-    let start = format!("http://{}/", house.at);
-    for (host, path) in [
-        ("captive.apple.com", "/hotspot-detect.html"),
-        ("www.apple.com", "/library/test/success.html"),
-        ("netcts.cdn-apple.com", "/"),
-        ("connectivitycheck.gstatic.com", "/generate_204"),
-        ("www.google.com", "/gen_204"),
-        ("play.googleapis.com", "/generate_204"),
-        ("clients3.google.com", "/generate_204"),
-        ("connectivity.samsung.com.cn", "/generate_204"),
-        ("connect.rom.miui.com", "/generate_204"),
-        ("connectivitycheck.platform.hicloud.com", "/generate_204"),
-        ("connectivitycheck.platform.hihonorcloud.com", "/generate_204"),
-        ("conn1.oppomobile.com", "/generate_204"),
-        ("wifi.vivo.com.cn", "/generate_204"),
-        ("www.msftconnecttest.com", "/connecttest.txt"),
-        ("www.msftconnecttest.com", "/redirect"),
-        ("www.msftncsi.com", "/ncsi.txt"),
-        ("edge-http.microsoft.com", "/captiveportal/generate_204"),
-        ("detectportal.firefox.com", "/success.txt?ipv4"),
-        ("network-test.debian.org", "/nm"),
-        ("nmcheck.gnome.org", "/check_network_status.txt"),
-        ("spectrum.s3.amazonaws.com", "/kindle-wifi/wifistub.html"),
-        ("anything.example:8080", "/s/0123456789abcdef0123456789abcdef/"),
-    ] {
-        for method in ["GET", "HEAD", "POST", "OPTIONS", "PUT", "BREW"] {
-            let answer = house.raw(&format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
-            assert_eq!((answer.status, answer.header("location")), (302, start.as_str()), "{method} {host}{path}");
-            assert_eq!(answer.header("cache-control"), "no-store");
-            assert_eq!(answer.body.contains(&format!("href=\"{start}\"")), method != "HEAD");
-            assert_headers(&answer);
-        }
-    }
-    for request in [
-        "GET / HTTP/1.0\r\n\r\n",
-        "GET http://captive.apple.com/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        "GET /\u{e4} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-    ] {
-        assert_eq!(house.raw(request).status, 302, "{request}");
     }
 }
 

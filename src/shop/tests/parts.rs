@@ -10,6 +10,7 @@ use super::super::policy::Policy;
 use super::super::time::{BootId, Mono, Now};
 use super::super::{LineState, Missing};
 use super::world::{World, eur, played, session, till};
+use std::net::IpAddr;
 
 const NOW: Now = Now { boot: BootId(1), mono: Mono(1_000), wall: None };
 
@@ -285,11 +286,32 @@ fn page_and_reach(phone: &str, script: &str) -> Vec<&'static str> {
 #[test]
 fn a_phone_reaches_the_checkout_before_its_page_leads_there_and_until_it_has_seen_the_result() {
     let paid = "a at 7; b at 7; ask 12.50 #1; a confirm; open; paid";
-    assert_eq!(page_and_reach("a", paid), ["checkout", "pay", "result"]);
-    assert_eq!(page_and_reach("a", &format!("{paid}; a saw")), ["checkout", "pay", "result", "captive"]);
-    assert_eq!(page_and_reach("a", &format!("{paid}; +29s")), ["checkout", "pay", "result"]);
-    assert_eq!(page_and_reach("a", &format!("{paid}; +30s")), ["checkout", "pay", "result", "captive"]);
+    let result = ["checkout", "pay", "checkout", "result"];
+    let over = ["checkout", "pay", "checkout", "result", "captive"];
+    assert_eq!(page_and_reach("a", paid), result);
+    assert_eq!(page_and_reach("a", &format!("{paid}; a saw")), over);
+    assert_eq!(page_and_reach("a", &format!("{paid}; +29s")), result);
+    assert_eq!(page_and_reach("a", &format!("{paid}; +30s")), over);
     assert_eq!(page_and_reach("b", &format!("{paid}; a saw; +30s")), [""; 0]);
+}
+
+#[test]
+fn whoever_opens_the_way_hears_of_its_new_end_and_of_the_phones_new_place() {
+    let ends = |script: &str| {
+        let open = |effect: &Effect| match effect {
+            Effect::Reach { place, reach: Reach::Checkout, until, .. } => Some((place.ip, *until)),
+            _ => None,
+        };
+        played(script).left.iter().filter_map(open).collect::<Vec<_>>()
+    };
+    let paying = "a at 7; ask 12.50 #1; a confirm; open";
+    let (here, there) = (IpAddr::from([10, 77, 0, 9]), IpAddr::from([10, 77, 0, 10]));
+    let [(place, end)] = ends(paying)[..] else { panic!("{:?}", ends(paying)) };
+    assert_eq!(place, here);
+    assert_eq!(ends(&format!("{paying}; a relogin"))[1..], [(there, end)]);
+    let [_, (place, unseen)] = ends(&format!("{paying}; paid"))[..] else { panic!("the end has changed") };
+    assert!(place == here && unseen < end, "a lost word that it is over leaves the way open for half a minute at most");
+    assert_eq!(ends(&format!("{paying}; +10s")), [(here, end)], "nothing changed");
 }
 
 #[test]

@@ -1,0 +1,23 @@
+//! The firewall, its helper and the neighbours, with real packets in network namespaces. Needs root and the packages
+//! `nftables` and `iproute2`.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm
+)]
+
+mod bed;
+mod callers;
+mod daemon;
+mod floods;
+mod hardship;
+mod helper;
+mod journey;
+mod packets;
+mod paying;
+mod strangers;
+mod who;
