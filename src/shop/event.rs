@@ -61,7 +61,7 @@ impl ReceiptNumber {
 
     /// The one that follows.
     pub fn next(self) -> ReceiptNumber {
-        ReceiptNumber(self.0 % Self::MAX + 1)
+        ReceiptNumber(if self.0 >= Self::MAX { 1 } else { self.0.saturating_add(1) })
     }
 }
 

@@ -1,6 +1,6 @@
 //! `tillgate till`: a till for installers, to try a cable. Plays the till's side and prints what a till would show.
 
-use super::player::{Ended, Last, Outcome, PlayError, Player, PlayerSettings, Shown, TillResult};
+use super::player::{DaySums, Ended, Last, Outcome, PlayError, Player, PlayerSettings, Shown, Sums, TillResult};
 use super::port::{Flow, LineSettings, Parity};
 use crate::shop::event::Ticket;
 use crate::shop::money::{Amount, Currency};
@@ -87,6 +87,9 @@ enum What {
         /// The epoch of that ticket
         #[arg(long, default_value_t = 1)]
         epoch: u32,
+        /// How many seconds to wait for customer and platform
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=600))]
+        patience: u64,
     },
     /// Ask to give back all that is left of a sale
     Reverse {
@@ -96,6 +99,9 @@ enum What {
         /// The epoch of that ticket
         #[arg(long, default_value_t = 1)]
         epoch: u32,
+        /// How many seconds to wait for customer and platform
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=600))]
+        patience: u64,
     },
     /// Ask for the sums of the day
     Day {
@@ -177,20 +183,17 @@ fn play(args: TillArgs) -> Result<u8, Failed> {
             abort_on_ctrl_c(&player);
             ended(&player.pay(sum, ticket(epoch, number), patience, show)?)
         }
-        What::Refund { of, epoch, .. } => {
+        What::Refund { of, epoch, patience, .. } => {
             abort_on_ctrl_c(&player);
-            ended(&player.refund(sum, ticket(epoch, of), show)?)
+            ended(&player.refund(sum, ticket(epoch, of), patience, show)?)
         }
-        What::Reverse { of, epoch } => {
+        What::Reverse { of, epoch, patience } => {
             abort_on_ctrl_c(&player);
-            ended(&player.reverse(sum, ticket(epoch, of), show)?)
+            ended(&player.reverse(sum, ticket(epoch, of), patience, show)?)
         }
         What::Day { close } => {
             let sums = player.day(show)?;
-            let money = |minor| format!("{} {}", sums.currency.decimal(minor), sums.currency);
-            println!("approved   {:>6}  {}", sums.approved, money(sums.approved_minor));
-            println!("given back {:>6}  {}", sums.given_back, money(sums.given_back_minor));
-            println!("not paid   {:>6}", sums.unpaid);
+            print_day(&sums);
             if close {
                 player.close_day(&sums, show)?;
                 println!("day closed");
@@ -203,17 +206,7 @@ fn play(args: TillArgs) -> Result<u8, Failed> {
         }
         What::Last { ticket: number, epoch } => {
             let asked = ticket(epoch, number).or(player.unfinished());
-            match player.last(asked, show)? {
-                Last::Result(result) => code_of(&result),
-                Last::UnderWay => {
-                    println!("the sale is under way: ask again");
-                    EXIT_NO_ANSWER
-                }
-                Last::Nothing => {
-                    println!("no result");
-                    EXIT_NOT_PAID
-                }
-            }
+            last(&player.last(asked, show)?)
         }
         What::Status => match player.status(show)? {
             Ok(()) => {
@@ -226,14 +219,38 @@ fn play(args: TillArgs) -> Result<u8, Failed> {
             }
         },
         What::Totals { epoch } => {
-            let sums = player.totals(epoch, show)?;
-            let money = |minor| format!("{} {}", sums.currency.decimal(minor), sums.currency);
-            println!("approved   {:>6}  {}", sums.approved, money(sums.approved_minor));
-            println!("given back         {}", money(sums.given_back_minor));
-            println!("not paid   {:>6}", sums.unpaid);
+            print_totals(&player.totals(epoch, show)?);
             EXIT_DONE
         }
     })
+}
+
+fn last(last: &Last) -> u8 {
+    match last {
+        Last::Result(result) => code_of(result),
+        Last::UnderWay => {
+            println!("the sale is under way: ask again");
+            EXIT_NO_ANSWER
+        }
+        Last::Nothing => {
+            println!("no result");
+            EXIT_NOT_PAID
+        }
+    }
+}
+
+fn print_totals(sums: &Sums) {
+    let money = |minor| format!("{} {}", sums.currency.decimal(minor), sums.currency);
+    println!("approved   {:>6}  {}", sums.approved, money(sums.approved_minor));
+    println!("given back         {}", money(sums.given_back_minor));
+    println!("not paid   {:>6}", sums.unpaid);
+}
+
+fn print_day(sums: &DaySums) {
+    let money = |minor| format!("{} {}", sums.currency.decimal(minor), sums.currency);
+    println!("approved   {:>6}  {}", sums.approved, money(sums.approved_minor));
+    println!("given back {:>6}  {}", sums.given_back, money(sums.given_back_minor));
+    println!("not paid   {:>6}", sums.unpaid);
 }
 
 fn line_of(args: &TillArgs) -> LineSettings {

@@ -25,8 +25,6 @@ pub const ASKS_MAX: u32 = 3;
 pub const PING_AFTER: Duration = Duration::from_secs(10);
 /// How long after its patience the till still waits for the result before it asks for it.
 pub const GRACE: Duration = Duration::from_secs(5);
-/// How long the till waits for a refund or a reversal.
-const RETURN_PATIENCE_SECS: u64 = 60;
 /// How often a line that hung up is opened again, and an abort from another thread is looked for.
 const REOPEN_EVERY: Duration = Duration::from_millis(200);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -132,22 +130,40 @@ impl Player {
     }
 
     /// Asks to give back part of an earlier sale, or of one that the customer's phone chooses.
-    pub fn refund(&mut self, amount: Amount, of: Option<Ticket>, show: Show) -> Result<Ended, PlayError> {
-        self.give_back("REFUND", amount, of, show)
+    pub fn refund(
+        &mut self,
+        amount: Amount,
+        of: Option<Ticket>,
+        patience_secs: u64,
+        show: Show,
+    ) -> Result<Ended, PlayError> {
+        self.give_back("REFUND", amount, of, patience_secs, show)
     }
 
     /// Asks to give back all that is left of an earlier sale, or of one that the customer's phone chooses. `amount`: what
     /// the till takes the sale to be; zero if it does not say.
-    pub fn reverse(&mut self, amount: Amount, of: Option<Ticket>, show: Show) -> Result<Ended, PlayError> {
-        self.give_back("REVERSE", amount, of, show)
+    pub fn reverse(
+        &mut self,
+        amount: Amount,
+        of: Option<Ticket>,
+        patience_secs: u64,
+        show: Show,
+    ) -> Result<Ended, PlayError> {
+        self.give_back("REVERSE", amount, of, patience_secs, show)
     }
 
-    fn give_back(&mut self, word: &str, amount: Amount, of: Option<Ticket>, show: Show) -> Result<Ended, PlayError> {
+    fn give_back(
+        &mut self,
+        word: &str,
+        amount: Amount,
+        of: Option<Ticket>,
+        patience_secs: u64,
+        show: Show,
+    ) -> Result<Ended, PlayError> {
         let ticket = self.memory.begin(None).map_err(PlayError::Memory)?;
-        let (minor, currency, of) = (amount.minor(), amount.currency(), fields_of(of));
-        let (own, secs) = (fields_of(Some(ticket)), RETURN_PATIENCE_SECS);
-        let body = format!("{word}|{own}|{minor}|{currency}|{secs}|{of}");
-        self.sale(&body, ticket, Duration::from_secs(RETURN_PATIENCE_SECS), show)
+        let (minor, currency, own) = (amount.minor(), amount.currency(), fields_of(Some(ticket)));
+        let body = format!("{word}|{own}|{minor}|{currency}|{patience_secs}|{}", fields_of(of));
+        self.sale(&body, ticket, Duration::from_secs(patience_secs), show)
     }
 
     /// Aborts a sale, or whichever is under way. If there was one its result comes within seconds and is waited for.

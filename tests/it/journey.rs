@@ -3,6 +3,7 @@
 mod faults;
 mod kills;
 mod process;
+mod returns;
 // Two programs share it; each uses its part.
 #[allow(dead_code)]
 mod rig;

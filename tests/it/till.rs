@@ -106,7 +106,7 @@ fn a_refused_payment_a_refund_and_questions_between_sales_get_their_answers() {
             let mut quiet = |_: &Shown| {};
             let refused = player.pay(eur("12.50"), None, 30, &mut quiet).unwrap();
             assert!(matches!(refused, Ended::Refused { reason, .. } if reason == "NO_LINE"));
-            let refused = player.refund(eur("1"), None, &mut quiet).unwrap();
+            let refused = player.refund(eur("1"), None, 60, &mut quiet).unwrap();
             assert!(matches!(refused, Ended::Refused { reason, .. } if reason == "NOT_POSSIBLE"));
             let why = player.status(&mut quiet).unwrap().unwrap_err();
             assert_eq!(why, ("TOO_LITTLE".to_owned(), "at least 1.00 EUR".to_owned()));

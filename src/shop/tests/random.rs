@@ -759,3 +759,23 @@ fn no_random_run_breaks_a_law() {
         }
     }
 }
+
+/// What is planted against returns is found here, too, within so many runs.
+#[cfg(feature = "planted-mistakes")]
+#[test]
+fn mistakes_about_returns_are_found() {
+    use super::super::planted::{Mistake, plant};
+    for mistake in [
+        Mistake::MoreThanLeft,
+        Mistake::SecondReturnId,
+        Mistake::UnknownReturnRefused,
+        Mistake::ForeignPaymentOffered,
+        Mistake::ReturnToldTooSoon,
+    ] {
+        plant(Some(mistake));
+        let found = (0..40_000).find_map(|seed| Some((seed, run(seed, false)?)));
+        plant(None);
+        let (seed, (law, what)) = found.unwrap_or_else(|| panic!("{mistake:?} is not found"));
+        println!("{mistake:?}: seed {seed}, law {law}: {what}");
+    }
+}

@@ -3,6 +3,7 @@
 use rustix::process::{Pid, Signal, kill_process};
 use serialport::{SerialPort, TTYPort};
 use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
@@ -22,7 +23,7 @@ use tillgate::shop::money::{Amount, Currency};
 use tillgate::shop::sale::Telling;
 use tillgate::store::{Books, Filter, SaleLine, verify};
 use tillgate::till::player::{
-    AbortKey, Ended, Last, Outcome, PlayError, Player, PlayerSettings, Show, Shown, Sums, TillResult,
+    AbortKey, DaySums, Ended, Last, Outcome, PlayError, Player, PlayerSettings, Show, Shown, Sums, TillResult,
 };
 use tokio::runtime::{Handle, Runtime};
 
@@ -319,7 +320,7 @@ fn kept_minor(sale: &SaleLine) -> u64 {
 fn told_as(outcome: effect::Outcome) -> Outcome {
     match outcome {
         effect::Outcome::Approved => Outcome::Approved,
-        effect::Outcome::Returned { .. } => Outcome::Returned,
+        effect::Outcome::Returned { .. } => Outcome::Refunded,
         effect::Outcome::Declined(_) => Outcome::Declined,
         effect::Outcome::Cancelled(_) => Outcome::Cancelled,
         effect::Outcome::Lapsed => Outcome::Lapsed,
@@ -379,6 +380,24 @@ impl Till {
     /// The same, under a ticket.
     pub(super) fn asks_as(&self, minor: u64, ticket: Option<Ticket>) -> Asked {
         Asked(self.on_line(move |player, show| player.pay(eur(minor), ticket, 120, show)))
+    }
+
+    /// The cashier gives back part of a sale, or of what the phone chooses.
+    pub(super) fn refunds(&self, minor: u64, of: Option<Ticket>, patience_secs: u64) -> Asked {
+        Asked(self.on_line(move |player, show| player.refund(eur(minor), of, patience_secs, show)))
+    }
+
+    /// The cashier gives back all that is left.
+    pub(super) fn reverses(&self, of: Option<Ticket>) -> Asked {
+        Asked(self.on_line(move |player, show| player.reverse(eur(0), of, 60, show)))
+    }
+
+    pub(super) fn day(&self) -> DaySums {
+        self.on_line(Player::day).recv_timeout(WAIT).unwrap().unwrap()
+    }
+
+    pub(super) fn closes(&self, sums: DaySums) {
+        self.on_line(move |player, show| player.close_day(&sums, show)).recv_timeout(WAIT).unwrap().unwrap();
     }
 
     /// Asks for the result of a ticket.
@@ -626,6 +645,30 @@ impl Phone {
         let mut other = Phone { visitor: Visitor::new("en"), handle: self.handle.clone(), stage: self.stage.clone() };
         other.open(self.visitor.at.path());
         other
+    }
+
+    /// What every form of this visit has to carry; there is one on the page.
+    pub(super) fn form(&self) -> String {
+        let value = self.visitor.page.split("name=\"form\" value=\"").nth(1).expect("a form on the page");
+        value.split('"').next().unwrap().to_owned()
+    }
+
+    /// Posts as a page of this visit would, whatever is on the page; the status of the answer.
+    pub(super) fn posts(&self, act: &str, fields: &[(&str, &str)]) -> u16 {
+        let body: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let (body, path) = (body.join("&"), self.visitor.at.path());
+        let mut stream = TcpStream::connect(&self.stage).unwrap();
+        write!(
+            stream,
+            "POST {path}{act} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/x-www-form-urlencoded\r\n\
+             content-length: {}\r\nconnection: close\r\n\r\n{body}",
+            self.stage,
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split(' ').nth(1).unwrap().parse().unwrap()
     }
 
     fn done(&self, done: Result<(), Failed>) {

@@ -53,6 +53,8 @@ pub struct Climate {
     pub refund_refused: u32,
     /// Refunds that take their time.
     pub refund_slow: u32,
+    /// Requests of tills that want money back.
+    pub returns: u32,
     /// Customers who pay another amount or in another currency.
     pub wrong_amount: u32,
     /// Customers who pay twice, or after the end.
@@ -143,6 +145,7 @@ impl Climate {
             no_tombstone: some(100, 400),
             refund_refused: some(30, 150),
             refund_slow: some(100, 500),
+            returns: some(150, 500),
             wrong_amount: some(10, 60),
             late_money: some(30, 150),
             tries_fail: some(100, 400),

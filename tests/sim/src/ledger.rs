@@ -3,14 +3,16 @@
 
 use crate::platform::{Platform, attempt_behind};
 use std::collections::{BTreeMap, BTreeSet};
+use tillgate::shop::Asked;
 use tillgate::shop::attempt::{Attempt, AttemptState, ClosedWhy, Refund, RefundWhy, Refused};
 use tillgate::shop::effect::{
     Create, DeclinedWhy, Effect, Finish, Outcome, PlatformCall, Progress, Reach, SaleFacts, Screen, TillAnswer,
 };
 use tillgate::shop::event::{
-    Ask, AskKind, Call, CallError, Event, Payment, PaymentStatus, PhoneEvent, PlatformEvent, Ticket, TillEvent,
-    TillNumber,
+    Ask, AskKind, Call, CallError, Event, Payment, PaymentStatus, PhoneEvent, PlatformEvent, RefundStatus, ReturnKind,
+    Ticket, TillEvent, TillNumber,
 };
+use tillgate::shop::giveback::Return;
 use tillgate::shop::id::{AttemptId, RefundId, SaleId, SessionId};
 use tillgate::shop::money::Amount;
 use tillgate::shop::policy::Policy;
@@ -83,6 +85,15 @@ pub struct Ledger {
     silent: BTreeMap<AttemptId, CallError>,
     /// Results told that no till has answered.
     unanswered: BTreeSet<(TillNumber, SaleId)>,
+    /// What was asked back and chosen: of which sale, by whom, how much.
+    chosen: BTreeSet<(SaleId, SaleId, SessionId, u64)>,
+    /// Refunds that the platform has said it will do, and those it has said it will not.
+    made: BTreeSet<RefundId>,
+    unmade: BTreeSet<RefundId>,
+    /// Of these, what was heard since the program last died: that it has not forgotten.
+    heard: BTreeSet<RefundId>,
+    /// What was told of each return last.
+    pub given: BTreeMap<SaleId, Option<Outcome>>,
     /// Results that must be told before this step is over, and the law that says so.
     owed: BTreeSet<SaleId>,
     outcomes: BTreeMap<SaleId, Outcome>,
@@ -122,6 +133,9 @@ impl Ledger {
                     self.confirmed.insert((*sale, *session, amount.minor()));
                 }
                 PhoneEvent::Stands { at: Some(at) } => drop(self.stands.insert((*session, *at))),
+                PhoneEvent::Chooses { asked, sale, amount } => {
+                    self.chosen.insert((*asked, *sale, *session, amount.minor()));
+                }
                 PhoneEvent::Stands { at: None }
                 | PhoneEvent::LoggedIn { .. }
                 | PhoneEvent::Leaves
@@ -129,7 +143,6 @@ impl Ledger {
                 | PhoneEvent::NotMine { .. }
                 | PhoneEvent::GivesUp { .. }
                 | PhoneEvent::LetsGo { .. }
-                | PhoneEvent::Chooses { .. }
                 | PhoneEvent::Refuses { .. }
                 | PhoneEvent::Saw { .. }
                 | PhoneEvent::Finishes
@@ -183,7 +196,8 @@ impl Ledger {
 
     /// The till has been told this result before, and asks: it must hear it again.
     fn owe(&mut self, sale: SaleId) {
-        if self.accounts.get(&sale).is_some_and(|account| account.told.is_some()) {
+        let returned = self.given.get(&sale).is_some_and(Option::is_some);
+        if returned || self.accounts.get(&sale).is_some_and(|account| account.told.is_some()) {
             self.owed.insert(sale);
         }
     }
@@ -215,9 +229,18 @@ impl Ledger {
                 }
             },
             PlatformEvent::Listed { answer: Ok(page) } => page.payments.iter().for_each(|p| self.heard_payment(p)),
-            PlatformEvent::Listed { answer: Err(_) }
-            | PlatformEvent::RefundAnswered { .. }
-            | PlatformEvent::Line { .. } => {}
+            PlatformEvent::RefundAnswered { refund, answer, .. } => match answer {
+                Ok(RefundStatus::Accepted | RefundStatus::Done) => {
+                    self.made.insert(*refund);
+                    self.heard.insert(*refund);
+                }
+                Ok(RefundStatus::Refused) | Err(CallError::Refused(_)) => {
+                    self.unmade.insert(*refund);
+                    self.heard.insert(*refund);
+                }
+                Err(CallError::NotSent | CallError::Unknown | CallError::NotFound) => {}
+            },
+            PlatformEvent::Listed { answer: Err(_) } | PlatformEvent::Line { .. } => {}
         }
     }
 
@@ -241,6 +264,7 @@ impl Ledger {
     pub fn cut(&mut self) {
         self.owed.clear();
         self.pages.clear();
+        self.heard.clear();
         for account in self.accounts.values_mut() {
             account.patience = None;
         }
@@ -368,6 +392,14 @@ impl Ledger {
 
     fn till_told(&mut self, scene: &Scene<'_>, till: TillNumber, answer: &TillAnswer) {
         match answer {
+            TillAnswer::Accepted { sale, ticket, .. } if self.given_on_disk(scene, *sale).is_some() => {
+                self.return_accepted(scene, till, *ticket, *sale);
+            }
+            TillAnswer::Progress { sale, progress, .. } if self.given.contains_key(sale) => {
+                let live = self.given_on_disk(scene, *sale).is_some_and(|given| given.is_live());
+                self.law(15, live || !scene.single, || format!("{progress:?} of a return that is over"));
+            }
+            TillAnswer::Finish(finish) if finish.kind != AskKind::Pay => self.returned(scene, till, finish),
             TillAnswer::Accepted { sale, ticket, code } => {
                 let Some(disk) = self.disk(scene, *sale) else {
                     return self.law(15, false, || "a sale was accepted that is not on disk".to_owned());
@@ -392,6 +424,69 @@ impl Ledger {
             | TillAnswer::Status { .. }
             | TillAnswer::Totals(_) => {}
         }
+    }
+
+    fn given_on_disk(&self, scene: &Scene<'_>, id: SaleId) -> Option<Return> {
+        match scene.store.asked(id).expect("the store can be read") {
+            Some(Asked::Return(given)) => Some(*given),
+            Some(Asked::Sale(_)) | None => None,
+        }
+    }
+
+    fn return_accepted(&mut self, scene: &Scene<'_>, till: TillNumber, ticket: Option<Ticket>, id: SaleId) {
+        let Some(disk) = self.given_on_disk(scene, id) else { return };
+        let asks = self.asks.get(&(till, ticket)).cloned().unwrap_or_default();
+        let same = |ask: &Ask| (ask.kind, ask.of, ask.amount) == (disk.kind.into(), disk.named, disk.asked);
+        let asked = disk.till == till && asks.iter().any(same);
+        self.law(9, asked, || format!("a return was accepted that was never asked for so: {disk:?}"));
+        if let Some(ticket) = ticket {
+            let since = self.since.get(&(till, ticket)).copied().unwrap_or(scene.t);
+            let (first, at) = *self.tickets.entry((till, ticket)).or_insert((id, since));
+            let life_ms = self.policy.as_ref().map_or(0, |p| p.ticket_life_secs * 1_000);
+            let alive = ticket.epoch.is_some() || (!self.dates_jumped && scene.t < at + life_ms);
+            self.law(9, !alive || first == id, || format!("ticket {} means two things", ticket.number));
+            self.tickets.insert((till, ticket), (id, since));
+        }
+        self.given.entry(id).or_insert(None);
+        self.last.insert(till, id);
+    }
+
+    /// What a till hears of a return: *done* and *refused* only as the platform truly says, *pending* while it has not.
+    fn returned(&mut self, scene: &Scene<'_>, till: TillNumber, finish: &Finish) {
+        let Some(disk) = self.given_on_disk(scene, finish.sale) else {
+            return self.law(15, false, || "a result of a return that is not on disk".to_owned());
+        };
+        self.owed.remove(&finish.sale);
+        let told = finish.outcome;
+        self.law(9, disk.till == till, || "another till's result".to_owned());
+        let later = !scene.single && told == Outcome::Returned { pending: true };
+        self.law(15, disk.state.outcome() == Some(told) || later, || format!("told {told:?}, on disk {disk:?}"));
+        self.law(14, finish.amount == disk.amount(), || format!("told {}, on disk {disk:?}", finish.amount));
+        let back = disk.state.back();
+        let paper = back.and_then(|back| scene.platform.paper(back.attempt));
+        let truly = paper.and_then(|paper| paper.refunds.iter().find(|(id, ..)| Some(*id) == back.map(|b| b.refund)));
+        let heard = back.map(|back| (self.made.contains(&back.refund), self.unmade.contains(&back.refund)));
+        let fits = match (told, heard) {
+            (Outcome::Returned { pending: false }, Some((made, _))) => {
+                made && truly.map(|(_, minor, _)| *minor) == back.map(|back| back.amount.minor())
+            }
+            (Outcome::Returned { pending: true }, Some(_)) => {
+                later || back.is_some_and(|back| !self.heard.contains(&back.refund))
+            }
+            (Outcome::Declined(_), Some((_, unmade))) => unmade,
+            (Outcome::Declined(_) | Outcome::Cancelled(_) | Outcome::Lapsed, None) => true,
+            (Outcome::Returned { .. }, None) | (Outcome::Cancelled(_) | Outcome::Lapsed, Some(_)) => false,
+            (Outcome::Approved, _) => false,
+        };
+        let law = if matches!(told, Outcome::Returned { .. }) { 15 } else { 10 };
+        self.law(law, fits, || format!("told {told:?}, and at the platform {truly:?}"));
+        let before = self.given.insert(finish.sale, Some(told)).flatten();
+        let settled = before.is_none_or(|before| before == told || before == Outcome::Returned { pending: true });
+        self.law(8, settled || later, || format!("told {before:?}, then {told:?}"));
+        if matches!(disk.state.telling(), Some(tillgate::shop::sale::Telling::Telling { .. })) {
+            self.unanswered.insert((till, finish.sale));
+        }
+        self.last.insert(till, finish.sale);
     }
 
     fn accepted(&mut self, scene: &Scene<'_>, till: TillNumber, ticket: Option<Ticket>, disk: &Sale) {
@@ -513,6 +608,15 @@ impl Ledger {
 
     fn shown(&mut self, scene: &Scene<'_>, session: SessionId, screen: &Screen) {
         self.pages.insert(session, screen.clone());
+        if let Screen::ChooseReturn { facts, payments, .. } = screen {
+            let asked = self.given_on_disk(scene, facts.asked).and_then(|given| given.at_phone()) == Some(session);
+            self.law(13, asked || !scene.single, || "a phone may choose that is not asked".to_owned());
+            for payment in payments {
+                let winner = self.disk(scene, payment.sale).and_then(|sale| sale.winner());
+                let payer = winner.and_then(|id| self.creates.get(&id)).map(|create| create.session);
+                self.law(13, payer == Some(session), || format!("a phone is shown another's payment: {payment:?}"));
+            }
+        }
         let Some(facts) = facts_of(screen) else { return };
         let Some(disk) = self.disk(scene, facts.sale) else {
             return self.law(15, false, || "a phone shows a sale that is not on disk".to_owned());
@@ -627,11 +731,11 @@ impl Ledger {
         let paid = paper.map_or(0, |paper| paper.paid_minor);
         let law = if n > 1 { 6 } else { 4 };
         self.law(law, asked <= paid, || format!("{asked} of {paid} is to be given back"));
-        self.reason_to_give_back(&disk, &row, paid);
+        self.reason_to_give_back(scene, &disk, &row, paid);
     }
 
     /// Law 3: only a reason takes from the winning payment.
-    fn reason_to_give_back(&mut self, disk: &Sale, row: &Refund, paid: u64) {
+    fn reason_to_give_back(&mut self, scene: &Scene<'_>, disk: &Sale, row: &Refund, paid: u64) {
         let account = self.accounts.get(&disk.id);
         let won = disk.winner() == Some(row.attempt);
         let of_it = disk.refunds.iter().filter(|r| r.attempt == row.attempt && r.why.is_surplus());
@@ -642,9 +746,33 @@ impl Ledger {
             RefundWhy::Overpaid => won && left >= disk.amount.minor(),
             RefundWhy::Rejected => won && account.is_some_and(|a| a.rejected),
             RefundWhy::Unheard => won && policy && account.is_some_and(|a| a.told.is_some()),
-            RefundWhy::Till | RefundWhy::Staff => false,
+            RefundWhy::Till => return self.asked_back(scene, disk, row),
+            RefundWhy::Staff => false,
         };
         self.law(3, holds, || format!("{} goes back as {:?}", row.amount, row.why));
+    }
+
+    /// What a till gives back is what it asked for, of the sale it named or of the phone's own choice, and never more than
+    /// was paid.
+    fn asked_back(&mut self, scene: &Scene<'_>, disk: &Sale, row: &Refund) {
+        let sql = "SELECT id FROM sales WHERE back_refund = ?1";
+        let mut of = scene.store.connection().prepare_cached(sql).expect("a statement");
+        let id = of.query_row([row.id.0.to_be_bytes()], |row| row.get::<_, [u8; 16]>(0)).ok();
+        let given = id.and_then(|id| self.given_on_disk(scene, SaleId(u128::from_be_bytes(id))));
+        let Some(given) = given else {
+            return self.law(6, false, || format!("refund {:.8} is of no return", hex(row.id.0)));
+        };
+        let right = given.state.back().is_some_and(|back| (back.sale, back.amount) == (disk.id, row.amount));
+        self.law(14, right, || format!("{given:?} gives back {row:?}"));
+        let payer = self.creates.get(&row.attempt).map(|create| create.session);
+        let chosen = payer.is_some_and(|who| self.chosen.contains(&(given.id, disk.id, who, row.amount.minor())));
+        let own = given.named.is_none() || given.till == disk.till;
+        self.law(13, own && (given.named.is_some() || chosen), || format!("nobody chose {row:?} for {given:?}"));
+        let enough = given.kind == ReturnKind::Reverse || row.amount == given.asked;
+        self.law(14, enough, || format!("{} goes back, {} was asked", row.amount, given.asked));
+        let back = sum(disk.refunds.iter().filter(|r| !r.why.is_surplus()));
+        let won = disk.winner() == Some(row.attempt);
+        self.law(3, won && back <= disk.amount.minor(), || format!("{back} of {} goes back", disk.amount));
     }
 
     /// The books at the end, when all is at rest: what was truly paid against what the shop is entitled to.

@@ -4,9 +4,9 @@ use crate::climate::Climate;
 use crate::dice::Dice;
 use crate::platform::{Act, attempt_behind};
 use crate::tally::Tally;
-use tillgate::shop::effect::{SaleFacts, Screen};
+use tillgate::shop::effect::{Repayable, SaleFacts, Screen};
 use tillgate::shop::event::{PhoneEvent, TillNumber};
-use tillgate::shop::id::{AttemptId, SessionId};
+use tillgate::shop::id::{AttemptId, SaleId, SessionId};
 use tillgate::shop::money::Amount;
 use tillgate::shop::session::Place;
 
@@ -139,7 +139,33 @@ impl Phone {
             }
             Screen::Result(_) if d.chance(600) => does(PhoneEvent::Finishes),
             Screen::Result(_) => does(PhoneEvent::Stands { at: Some(self.home) }),
-            Screen::ChooseReturn { .. } | Screen::Returning { .. } | Screen::Returned(_) => Vec::new(),
+            Screen::ChooseReturn { facts, payments, .. } => self.chooses(facts.asked, &payments, d, tally),
+            Screen::Returning { .. } => Vec::new(),
+            Screen::Returned(_) if d.chance(600) => does(PhoneEvent::Finishes),
+            Screen::Returned(_) => does(PhoneEvent::Stands { at: Some(self.home) }),
+        }
+    }
+
+    /// The till gives money back, and the customer says which payment.
+    fn chooses(&self, asked: SaleId, payments: &[Repayable], d: &mut Dice, tally: &mut Tally) -> Vec<Does> {
+        let portal = |what| vec![Does::Portal(what)];
+        match (d.below(12), payments.get(d.at(payments.len().max(1)))) {
+            (0, _) => {
+                tally.fault("customer wants nothing back");
+                portal(PhoneEvent::Refuses { asked })
+            }
+            (1, Some(payment)) => {
+                tally.fault("phone chooses another amount");
+                portal(PhoneEvent::Chooses { asked, sale: payment.sale, amount: payment.amount })
+            }
+            (2, Some(payment)) => {
+                tally.fault("phone chooses twice");
+                let what = PhoneEvent::Chooses { asked, sale: payment.sale, amount: payment.back };
+                vec![Does::Portal(what), Does::Portal(what)]
+            }
+            (3, _) => portal(PhoneEvent::Leaves),
+            (_, Some(payment)) => portal(PhoneEvent::Chooses { asked, sale: payment.sale, amount: payment.back }),
+            (_, None) => Vec::new(),
         }
     }
 

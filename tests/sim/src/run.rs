@@ -7,9 +7,10 @@ use crate::platform::Paper;
 use crate::story::Story;
 use crate::tally::Tally;
 use crate::world::World;
+use tillgate::shop::Asked;
 use tillgate::shop::attempt::Refund;
 use tillgate::shop::effect::{Outcome, Screen, TillAnswer};
-use tillgate::shop::event::{PhoneEvent, TillEvent};
+use tillgate::shop::event::{PhoneEvent, RefundStatus, TillEvent, TillNumber};
 use tillgate::shop::id::SaleId;
 use tillgate::shop::sale::{Sale, Telling};
 
@@ -109,6 +110,10 @@ impl World {
         if let Some(unrest) = ring.shop().open_sales().next().map(waits) {
             return Some(unrest);
         }
+        if let Some(given) = ring.shop().open_returns().next() {
+            let what = format!("return {:.8} is not at rest: {given:?}", hex(given.id.0));
+            return Some((false, vec![Broken { law: 17, what }]));
+        }
         let sales = self.sales();
         let before = self.ledger.broken.len();
         let ring = self.ring.as_ref()?;
@@ -142,7 +147,8 @@ impl World {
             *self.tally.sales.entry(kind).or_default() += 1;
         }
         self.people_know(&sales);
-        self.tills_agree(&sales);
+        self.returns_agree();
+        self.tills_agree();
         self.phones_agree(&sales);
         if self.climate.prove
             && let Some(ring) = &self.ring
@@ -175,12 +181,51 @@ impl World {
         }
     }
 
+    /// What this till asked for last.
+    fn newest(&self, till: TillNumber) -> Option<Asked> {
+        let store = self.ring.as_ref()?.store();
+        let sql = "SELECT id FROM sales WHERE till = ?1 ORDER BY no DESC LIMIT 1";
+        let mut newest = store.connection().prepare_cached(sql).expect("a statement");
+        let id = newest.query_row([till.number()], |row| row.get::<_, [u8; 16]>(0)).ok()?;
+        store.asked(SaleId(u128::from_be_bytes(id))).expect("the store can be read")
+    }
+
+    /// What every return says is what became of its money.
+    fn returns_agree(&mut self) {
+        let Some(ring) = &self.ring else { return };
+        let mut ids = ring.store().connection().prepare("SELECT id FROM sales WHERE kind IS NOT NULL").expect("sql");
+        let ids = ids.query_map([], |row| row.get::<_, [u8; 16]>(0)).expect("the store can be read");
+        for id in ids {
+            let id = SaleId(u128::from_be_bytes(id.expect("an id")));
+            let Ok(Some(Asked::Return(given))) = ring.store().asked(id) else { continue };
+            *self.tally.sales.entry(if given.named.is_some() { "back, named" } else { "back, chosen" }).or_default() +=
+                u64::from(given.state.back().is_some());
+            let paper = given.state.back().and_then(|back| self.platform.paper(back.attempt).map(|p| (back, p)));
+            let truly = paper.and_then(|(back, paper)| {
+                let refund = paper.refunds.iter().find(|(id, ..)| *id == back.refund);
+                refund.map(|(_, minor, status)| (*minor == back.amount.minor(), *status != RefundStatus::Refused))
+            });
+            let done = given.state.outcome() == Some(Outcome::Returned { pending: false });
+            // What the platform accepts and refuses later is a person's.
+            let person = given.state.back().is_some_and(|back| {
+                let sale = ring.store().sale(back.sale).expect("the store can be read");
+                sale.is_some_and(|s| s.refunds.iter().any(|r| r.id == back.refund && r.needs_person.is_some()))
+            });
+            let fits =
+                truly.is_none_or(|(amount, made)| amount && (made == done || person)) && (truly.is_some() || !done);
+            self.ledger.law(17, fits && !given.is_live(), || format!("{given:?}, and at the platform {truly:?}"));
+        }
+    }
+
     /// A till that asks again hears what it was told.
-    fn tills_agree(&mut self, sales: &[Sale]) {
+    fn tills_agree(&mut self) {
         for at in 0..self.tills.len() {
             let till = self.tills[at].number;
-            let newest = sales.iter().rfind(|sale| sale.till == till);
-            let Some((sale, told)) = newest.and_then(|sale| Some((sale.id, sale.state.outcome()?))) else { continue };
+            let newest = self.newest(till).and_then(|asked| match asked {
+                Asked::Sale(sale) => Some((sale.id, sale.state.outcome()?)),
+                Asked::Return(given) => Some((given.id, given.state.outcome()?)),
+            });
+            let Some((sale, told)) = newest else { continue };
             let answers = self.ask_till(till, TillEvent::AskedAgain { ticket: None });
             let same = answers.iter().any(|answer| match answer {
                 TillAnswer::Finish(finish) => finish.sale == sale && finish.outcome == told,
@@ -222,7 +267,11 @@ impl World {
                     self.portal(at, PhoneEvent::Finishes);
                     matches!(self.ledger.page(session), Some(Screen::Result(_)))
                 }
-                Some(Screen::ChooseReturn { .. } | Screen::Returning { .. } | Screen::Returned(_)) => true,
+                Some(Screen::ChooseReturn { .. } | Screen::Returning { .. }) => true,
+                Some(Screen::Returned(_)) => {
+                    self.portal(at, PhoneEvent::Finishes);
+                    matches!(self.ledger.page(session), Some(Screen::Returned(_)))
+                }
                 Some(Screen::EnterTill { .. } | Screen::InLine { .. } | Screen::Waiting { .. }) | None => false,
             };
             self.ledger.law(17, !stuck, || format!("a phone is left with {:?}", self.phones[at].screen));

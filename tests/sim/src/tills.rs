@@ -3,8 +3,8 @@
 use crate::climate::{Climate, Style};
 use crate::dice::Dice;
 use crate::tally::Tally;
-use tillgate::shop::effect::{Finish, TillAnswer};
-use tillgate::shop::event::{Ask, AskKind, Of, Span, Ticket, TillEvent, TillNumber};
+use tillgate::shop::effect::{Finish, Outcome, TillAnswer};
+use tillgate::shop::event::{Ask, AskKind, Of, ReceiptNumber, Span, Ticket, TillEvent, TillNumber};
 use tillgate::shop::id::SaleId;
 use tillgate::shop::money::{Amount, Currency};
 
@@ -22,12 +22,14 @@ pub struct Till {
     past: Vec<(Ask, u64)>,
     /// Results told and not answered yet. Whoever tells them answers in the end, or dies with the program.
     pub results: Vec<SaleId>,
+    /// What was paid here lately, as the till was told it.
+    paid: Vec<(Option<Ticket>, Option<ReceiptNumber>, Amount)>,
 }
 
 impl Till {
     /// A till of this make.
     pub fn new(number: TillNumber, style: Style) -> Till {
-        Till { number, style, epoch: 1, next: 0, asked: None, past: Vec::new(), results: Vec::new() }
+        Till { number, style, epoch: 1, next: 0, asked: None, past: Vec::new(), results: Vec::new(), paid: Vec::new() }
     }
 
     /// The till is told something.
@@ -52,6 +54,9 @@ impl Till {
     fn hear_finish(&mut self, finish: &Finish) {
         if self.asked.is_some_and(|ask| ask.ticket == finish.ticket) {
             self.asked = None;
+        }
+        if finish.outcome == Outcome::Approved && self.paid.len() < 12 {
+            self.paid.push((finish.ticket, finish.receipt, finish.amount));
         }
         if !self.results.contains(&finish.sale) {
             self.results.push(finish.sale);
@@ -90,6 +95,7 @@ impl Till {
             Some(_) => Vec::new(),
             None => {
                 let ask = self.new_ask(t, climate, d);
+                let ask = if d.chance(climate.returns) { self.instead_back(ask, d) } else { ask };
                 vec![TillEvent::Asked(ask)]
             }
         }
@@ -191,6 +197,31 @@ impl Till {
             self.past.remove(0);
         }
         ask
+    }
+
+    /// Money back instead: of a payment by ticket or receipt, or of one that the phone chooses.
+    fn instead_back(&mut self, ask: Ask, d: &mut Dice) -> Ask {
+        let paid = (!self.paid.is_empty()).then(|| self.paid[d.at(self.paid.len())]);
+        let of = match (paid, d.below(5)) {
+            (Some((_, Some(receipt), _)), 0 | 1) => Some(Of::Receipt(receipt)),
+            (Some((Some(ticket), ..)), 2 | 3) => Some(Of::Ticket(ticket)),
+            _ => None,
+        };
+        let kind = d.pick(&[AskKind::Refund, AskKind::Refund, AskKind::Reverse]);
+        let most = paid.map_or(1_250, |(_, _, amount)| amount.minor());
+        let minor = match (kind, d.below(4)) {
+            (AskKind::Reverse, 0..3) => 0,
+            (_, 0) => most,
+            (_, 1) => most / 2 + 1,
+            _ => 1 + d.below(most.max(1)),
+        };
+        let amount = Amount::from_minor(minor, ask.amount.currency()).expect("an amount");
+        let back = Ask { kind, of, amount, patience_ms: 12_000 + d.below(80) * 1_000, ..ask };
+        self.asked = Some(back);
+        if let Some((last, _)) = self.past.last_mut() {
+            *last = back;
+        }
+        back
     }
 
     /// The tickets it has used lately, newest last.
