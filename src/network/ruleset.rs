@@ -135,7 +135,8 @@ impl<'s> Rules<'s> {
 
     fn phone_sets(&self, way: Way, phones: &[Let]) -> String {
         let Sets { both, moved, six } = Sets::of(way);
-        let size = self.settings.limits.phones_max;
+        // Whoever has gone is counted until the kernel has cleared up.
+        let size = self.settings.limits.phones_max.saturating_mul(2);
         let quota = match (way, &self.settings.paying) {
             (Way::Paying, Paying::Window(window)) => format!("\n\t\tquota {} bytes", window.bytes_max),
             (Way::Paying, Paying::Hosts(_)) | (Way::Online, _) => String::new(),

@@ -190,3 +190,24 @@ fn as_its_unit_starts_it_with_one_right_and_a_socket_from_the_service_manager_it
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+#[test]
+fn what_it_would_load_can_be_seen_and_is_good_and_without_a_network_there_is_nothing_to_govern() {
+    let bed = Bed::new();
+    let netd = |config: &std::path::Path, how: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tillgate"));
+        command.args(["netd", how, "--config"]).arg(config).output().unwrap()
+    };
+    let config = super::helper::config(&bed, "ipv6 = \"fd12:3456:789a:50::1/64\"\n");
+    let rules = netd(&config, "--print");
+    assert!(rules.status.success(), "{rules:?}");
+    let file = bed.dir.join("rules.nft");
+    std::fs::write(&file, rules.stdout).unwrap();
+    let output = bed.the_box().command("/usr/sbin/nft").args(["-c", "-f"]).arg(file).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let empty = bed.dir.join("empty.toml");
+    std::fs::write(&empty, "[portal]\nlisten = \"192.168.50.1:80\"\nurl = \"http://192.168.50.1\"\n").unwrap();
+    let output = netd(&empty, "--print");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(2) && said.contains("has no [network]"), "{said}");
+}

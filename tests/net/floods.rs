@@ -2,7 +2,7 @@
 
 use super::bed::{BOX, Bed, PORTAL};
 use super::helper::{Helper, phone, stats};
-use super::packets::{End, Servers, tcp, udp};
+use super::packets::{End, Servers, tcp};
 use std::net::{IpAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -72,8 +72,6 @@ fn ten_thousand_hardware_addresses_fill_nothing_up_and_others_are_served() {
         let began = Instant::now();
         helper.caller().allow(phone(7), 60_000);
         println!("{tries} connections beside the flood, worst {worst:?}; a phone let through in {:?}", began.elapsed());
-        // A phone asks again if it hears nothing.
-        assert!((0..5).any(|_| udp(&other, portal, 53) == End::Reached("box".to_owned())));
         drop(ended);
         flood.join().unwrap()
     });
