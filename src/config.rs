@@ -18,6 +18,7 @@ use reader::{At, Reader, Section};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use toml::de::DeTable;
 
 /// Where the books are unless the configuration says otherwise.
@@ -223,7 +224,13 @@ fn read<'t>(reader: &mut Reader<'t>, mut root: Section<'t>) -> Option<Config> {
     };
     reader.end(root);
     let (min, max) = limits?;
-    let policy = Policy { amount_min_minor: min.minor(), amount_max_minor: max.minor(), ..policy? };
+    let online = network.as_ref().map_or(Duration::ZERO, |net| net.limits.online.min(net.limits.reach_longest));
+    let policy = Policy {
+        amount_min_minor: min.minor(),
+        amount_max_minor: max.minor(),
+        online_secs: online.as_secs(),
+        ..policy?
+    };
     let (shop, portal, platform) = (shop?, portal?, platform?);
     Some(Config { shop, portal, platform, store, control, network, tills, warnings: Vec::new(), policy })
 }

@@ -5,7 +5,7 @@ use crate::config::{self, Config};
 use crate::control::{self, Control, Request, Response};
 use crate::gateway::{Gateway, Ins, LOOKS_MAX, Look, Outs};
 use crate::inbox::Inbox;
-use crate::network::announce::Announcer;
+use crate::network::announce::{Announcer, Offer};
 use crate::network::{Conversation, Neighbours, Reaches};
 use crate::platform::Desk;
 use crate::platform::channel::{Channel, ChannelSettings};
@@ -15,7 +15,7 @@ use crate::ring::Stopped;
 use crate::shop::event::{Event, NoSales};
 use crate::shop::{LineState, Shop};
 use crate::store::{self, DISK_LOW_BYTES, Store, WholeCheck, disk_free_bytes};
-use crate::till::{self, ReceiptFacts, TillSettings, Tills};
+use crate::till::{self, Protocol, ReceiptFacts, TillSettings, Tills};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -303,9 +303,27 @@ fn channel_settings(config: &Config) -> ChannelSettings {
 /// Tells the networks around where the box is. Who cannot be told finds it by its number, as before.
 fn announce(config: &Config) -> Option<Announcer> {
     let settings = config.network.as_ref()?;
-    // Tills hang on serial lines: there is no port of a till to announce.
-    let announcer = Announcer::start(settings, &[]);
+    let announcer = Announcer::start(settings, &offers(config));
     announcer.inspect_err(|error| tracing::warn!(%error, "the networks are not told where the box is")).ok()
+}
+
+/// The ports that tills connect to.
+fn offers(config: &Config) -> Vec<Offer> {
+    let offer = |till: &config::Till| {
+        let till::Port::Tcp { listen, .. } = &till.port else { return None };
+        let kind = match till.protocol {
+            Protocol::Plain => "_tillgate._tcp",
+            Protocol::Concert(_) => "_concert._tcp",
+            Protocol::Zvt(_) => "_zvt._tcp",
+        };
+        Some(Offer {
+            instance: format!("Till {}", till.number),
+            kind: kind.to_owned(),
+            port: listen.port(),
+            notes: vec![("till".to_owned(), till.number.to_string()), ("label".to_owned(), till.label.clone())],
+        })
+    };
+    config.tills.iter().filter_map(offer).collect()
 }
 
 fn secure_settings(config: &Config) -> Option<SecureSettings> {

@@ -6,7 +6,7 @@ use crate::network::Reaches;
 use crate::platform::Desk;
 use crate::portal::Board;
 use crate::ring::{Ring, Stopped};
-use crate::shop::effect::{Effect, TillAnswer};
+use crate::shop::effect::{Effect, Reach, TillAnswer};
 use crate::shop::event::{Event, NoSales, TillEvent, TillNumber};
 use crate::shop::policy::Policy;
 use crate::shop::{Loaded, Shop};
@@ -249,6 +249,7 @@ fn dispatch(outs: &Outs, disk: &Disk, effect: Effect) {
         }
         Effect::Reach { session, place, reach, until } => {
             // Without a network of our own, every phone reaches what the shop's router lets it reach.
+            outs.board.set_free(session, place.ip, (reach == Reach::Online).then_some(until));
             outs.reaches.iter().for_each(|reaches| reaches.say(session, place, reach, until));
         }
         Effect::Totals { till, of } => {

@@ -354,10 +354,12 @@ fn read_limits<'t>(reader: &mut Reader<'t>, mut section: Section<'t>) -> PhoneLi
     let connections_per_sec = count(reader, "connections_per_sec", 5..=1_000, usual.connections_per_sec);
     let lookups_per_sec = count(reader, "lookups_per_sec", 5..=1_000, usual.lookups_per_sec);
     let longest = reader.whole(&mut section, "reach_longest_secs", 60..=86_400);
+    let online = reader.whole(&mut section, "online_minutes", 0..=1_440);
     let kilobytes = reader.whole(&mut section, "kilobytes_per_sec", 16..=1_000_000);
     reader.end(section);
     PhoneLimits {
         phones_max,
+        online: online.map_or(usual.online, |at| Duration::from_secs(at.value.saturating_mul(60))),
         reach_longest: longest.map_or(usual.reach_longest, |at| Duration::from_secs(at.value)),
         connections_per_sec,
         lookups_per_sec,

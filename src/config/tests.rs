@@ -56,6 +56,7 @@ fn every_rule_reaches_the_policy() {
     let config = Config::parse(Path::new("t"), &format!("{head}{rules}{tail}")).unwrap();
     let policy = config.policy();
     let expected = Policy {
+        online_secs: 0,
         currency: policy.currency,
         tills: policy.tills.clone(),
         amount_min_minor: 10,

@@ -60,8 +60,10 @@ struct Shared {
     /// Something is wanted that was not before.
     changed: Notify,
     helper: PathBuf,
-    /// A phone is let through for no longer than this, until it has been captive again.
-    longest_ms: u64,
+    /// A phone is let through to pay for no longer than this, until it has been captive again.
+    paying_ms_max: u64,
+    /// The same for the internet.
+    online_ms_max: u64,
     neighbours: Neighbours,
 }
 
@@ -77,10 +79,14 @@ struct State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Wish {
     place: Place,
+    way: Way,
     until: Mono,
     /// When it ends however often it is said again: so long after it was said first.
     at_latest: Mono,
 }
+
+/// How far a phone is let, and until when: further and longer is more.
+type Stay = (Way, Mono);
 
 /// The daemon's conversation with the helper; ends when dropped.
 #[derive(Debug)]
@@ -95,15 +101,17 @@ impl Drop for Conversation {
 impl Reaches {
     /// For the helper of this configuration. Nothing is said to it before [`Reaches::open`].
     pub fn new(settings: &NetworkSettings, neighbours: Neighbours) -> Reaches {
-        let longest = match &settings.paying {
-            Paying::Window(window) => window.longest,
-            Paying::Hosts(_) => settings.limits.reach_longest,
-        };
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let online_ms_max = ms(settings.limits.reach_longest);
         Reaches(Arc::new(Shared {
             state: Mutex::default(),
             changed: Notify::new(),
             helper: settings.helper.clone(),
-            longest_ms: u64::try_from(longest.as_millis()).unwrap_or(u64::MAX),
+            paying_ms_max: match &settings.paying {
+                Paying::Window(window) => ms(window.longest),
+                Paying::Hosts(_) => online_ms_max,
+            },
+            online_ms_max,
             neighbours,
         }))
     }
@@ -126,20 +134,25 @@ impl Reaches {
 
     /// From now on this visit reaches so far.
     pub fn say(&self, session: SessionId, place: Place, reach: Reach, until: Mono) {
-        let mut state = self.0.lock();
-        match reach {
-            Reach::Captive => drop(state.wishes.remove(&session)),
-            Reach::Checkout => {
-                let before = state.wishes.get(&session).map(|wish| wish.at_latest);
-                if before.is_none() && state.wishes.len() >= WISHES_MAX {
-                    tracing::error!(?session, "more phones pay than can be: one is not let through");
-                    return;
-                }
-                let at_latest = before.unwrap_or(Clock::mono().plus_ms(self.0.longest_ms));
-                state.wishes.insert(session, Wish { place, until: until.min(at_latest), at_latest });
-                state.since.get_or_insert_with(Instant::now);
+        let way = match reach {
+            Reach::Captive => {
+                self.0.lock().wishes.remove(&session);
+                self.0.changed.notify_one();
+                return;
             }
+            Reach::Checkout => Way::Paying,
+            Reach::Online => Way::Online,
+        };
+        let mut state = self.0.lock();
+        let before = state.wishes.get(&session).copied();
+        if before.is_none() && state.wishes.len() >= WISHES_MAX {
+            tracing::error!(?session, "more phones are let through than can be: one is not");
+            return;
         }
+        let before = before.filter(|wish| wish.way == way).map(|wish| wish.at_latest);
+        let at_latest = before.unwrap_or(Clock::mono().plus_ms(self.0.ms_max(way)));
+        state.wishes.insert(session, Wish { place, way, until: until.min(at_latest), at_latest });
+        state.since.get_or_insert_with(Instant::now);
         drop(state);
         self.0.changed.notify_one();
     }
@@ -190,24 +203,32 @@ impl Shared {
         }
     }
 
+    fn ms_max(&self, way: Way) -> u64 {
+        match way {
+            Way::Paying => self.paying_ms_max,
+            Way::Online => self.online_ms_max,
+        }
+    }
+
     fn count_loss(&self) {
         let mut state = self.lock();
         state.seen.restored = state.seen.restored.saturating_add(1);
     }
 
-    /// Who is to be let through now, and until when; and whether one cannot be because nobody knows its hardware address.
-    fn wanted(&self) -> (BTreeMap<Phone, Mono>, bool) {
+    /// Who is to be let through now; and whether one cannot be because nobody knows its hardware address.
+    fn wanted(&self) -> (BTreeMap<Phone, Stay>, bool) {
         let now = Clock::mono();
-        let mut wanted: BTreeMap<Phone, Mono> = BTreeMap::new();
+        let mut wanted: BTreeMap<Phone, Stay> = BTreeMap::new();
         let mut missing = false;
         let mut state = self.lock();
         state.wishes.retain(|_, wish| wish.until > now);
         for wish in state.wishes.values() {
             match self.phone_at(wish.place) {
                 Some(phone) => {
-                    // Two visits of one phone: the one that lasts longer counts.
-                    let until = wanted.entry(phone).or_insert(wish.until);
-                    *until = wish.until.max(*until);
+                    // Two visits of one phone: the one that gets it further counts.
+                    let stay = (wish.way, wish.until);
+                    let most = wanted.entry(phone).or_insert(stay);
+                    *most = stay.max(*most);
                 }
                 None => missing = true,
             }
@@ -233,16 +254,16 @@ impl Shared {
         let now = Clock::mono();
         let gone: Vec<Phone> = line.told.keys().filter(|phone| !wanted.contains_key(phone)).copied().collect();
         for phone in gone {
-            let over = line.told.remove(&phone).is_some_and(|until| until <= now);
+            let over = line.told.remove(&phone).is_some_and(|(_, until)| until <= now);
             // The kernel has let go of it by itself.
             if !over {
                 line.ask(Request::Revoke { phone }).await?;
             }
         }
-        let new: Vec<_> = wanted.into_iter().filter(|(phone, until)| line.told.get(phone) != Some(until)).collect();
-        for (phone, until) in &new {
-            self.allow(line, *phone, *until).await?;
-            line.told.insert(*phone, *until);
+        let new: Vec<_> = wanted.into_iter().filter(|(phone, stay)| line.told.get(phone) != Some(stay)).collect();
+        for (phone, stay) in &new {
+            self.allow(line, *phone, *stay).await?;
+            line.told.insert(*phone, *stay);
         }
         let mut state = self.lock();
         state.seen.let_through = line.told.len();
@@ -256,8 +277,8 @@ impl Shared {
     async fn sync(&self, line: &mut Line) -> io::Result<()> {
         let (wanted, _) = self.wanted();
         line.ask(Request::SyncBegins).await?;
-        for (phone, until) in &wanted {
-            self.allow(line, *phone, *until).await?;
+        for (phone, stay) in &wanted {
+            self.allow(line, *phone, *stay).await?;
         }
         line.ask(Request::SyncEnds).await?;
         self.lock().seen.let_through = wanted.len();
@@ -265,9 +286,9 @@ impl Shared {
         Ok(())
     }
 
-    async fn allow(&self, line: &mut Line, phone: Phone, until: Mono) -> io::Result<()> {
-        let ms = Clock::mono().ms_until(until).clamp(1, self.longest_ms);
-        if !line.ask(Request::Allow { phone, way: Way::Paying, ms }).await? {
+    async fn allow(&self, line: &mut Line, phone: Phone, (way, until): Stay) -> io::Result<()> {
+        let ms = Clock::mono().ms_until(until).clamp(1, self.ms_max(way));
+        if !line.ask(Request::Allow { phone, way, ms }).await? {
             let mut state = self.lock();
             state.seen.refused = state.seen.refused.saturating_add(1);
         }
@@ -282,7 +303,7 @@ struct Line {
     says: OwnedWriteHalf,
     number: u32,
     begun: Vec<u8>,
-    told: BTreeMap<Phone, Mono>,
+    told: BTreeMap<Phone, Stay>,
     /// The helper told that the table had been taken away.
     lost: bool,
 }

@@ -255,6 +255,7 @@ impl<'s> Rules<'s> {
 		ip saddr {own} drop
 		ct direction reply ct state established,related accept
 		fib daddr type broadcast drop
+		ip daddr 224.0.0.251 udp dport 5353 add @lookups4 {{ ip saddr limit rate {lookups}/second burst {lookups_burst} packets }} accept
 		ip daddr != {own} goto refuse
 		udp dport 53 add @lookups4 {{ ip saddr limit rate {lookups}/second burst {lookups_burst} packets }} accept
 		udp dport 53 drop
@@ -273,6 +274,7 @@ impl<'s> Rules<'s> {
                 "	chain box6 {{
 		icmpv6 type {{ nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert, mld-listener-report, mld2-listener-report }} add @lookups6 {{ ether saddr limit rate {knocks}/second burst {knocks_burst} packets }} accept
 		ip6 saddr fe80::/10 udp sport 546 udp dport 547 limit rate {LEASES_A_SECOND}/second burst {LEASES_A_SECOND} packets accept
+		ip6 saddr fe80::/10 ip6 daddr ff02::fb udp dport 5353 add @lookups6 {{ ether saddr limit rate {lookups}/second burst {lookups_burst} packets }} accept
 		ip6 saddr != {subnet} drop
 		ip6 saddr {own} drop
 		ct direction reply ct state established,related accept

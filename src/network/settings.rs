@@ -242,6 +242,8 @@ pub struct PhoneLimits {
     pub phones_max: u32,
     /// For how long a phone can be let through at once at most.
     pub reach_longest: Duration,
+    /// For how long a phone reaches the internet once it has paid and seen its receipt; zero: it does not.
+    pub online: Duration,
     /// New connections of one phone to the portal each second.
     pub connections_per_sec: u32,
     /// Look-ups of names by one phone each second.
@@ -255,6 +257,7 @@ impl Default for PhoneLimits {
         PhoneLimits {
             phones_max: 1_000,
             reach_longest: Duration::from_secs(86_400),
+            online: Duration::from_secs(600),
             connections_per_sec: 50,
             lookups_per_sec: 20,
             bytes_per_sec: None,

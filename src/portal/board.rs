@@ -17,10 +17,6 @@ const LIVE_PER_SESSION_MAX: usize = 2;
 /// Ended visits whose till is remembered, so that a phone that comes back need not type it again.
 const ENDED_MAX: usize = 512;
 
-/// How long a phone stays captive in its system's eyes once it has seen how its sale ended: the page of a network that has
-/// become whole is closed by the system.
-const CAPTIVE_AFTER_RECEIPT_MS: u64 = 10_000;
-
 /// The screens of all visits. Clones are the same board; no call waits for anything but the others' short ones.
 #[derive(Clone, Debug)]
 pub struct Board(Arc<Mutex<Seats>>);
@@ -29,8 +25,6 @@ pub struct Board(Arc<Mutex<Seats>>);
 struct Seats {
     taken: BTreeMap<SessionId, Seat>,
     ended: VecDeque<(SessionId, TillNumber)>,
-    /// Addresses whose phones reach the internet, and until when.
-    free: BTreeMap<IpAddr, Mono>,
     /// The version given last. It begins with the time, so that a page from before a restart is not taken for new.
     version: u64,
 }
@@ -42,8 +36,8 @@ struct Seat {
     version: watch::Sender<u64>,
     /// The version that the shop knows was loaded.
     seen: Option<u64>,
-    /// When the present screen was first loaded.
-    seen_at: Option<Mono>,
+    /// Until when its phone reaches the internet.
+    free: Option<Mono>,
     /// The attempt whose checkout the phone was sent to.
     handed_over: Option<(SaleId, u32)>,
     language: Option<Language>,
@@ -62,7 +56,7 @@ impl Seat {
             screen: None,
             version: watch::Sender::new(version),
             seen: None,
-            seen_at: None,
+            free: None,
             handed_over: None,
             language: None,
             opened_from: None,
@@ -73,13 +67,10 @@ impl Seat {
         }
     }
 
-    /// Whether its phone should not be told by its system that all is done.
-    fn is_busy(&self, now: Mono) -> bool {
+    /// Whether it stands at a till, or its sale is not over.
+    fn is_busy(&self) -> bool {
         match &self.screen {
-            None | Some(Screen::EnterTill { .. }) => false,
-            Some(Screen::Result(_) | Screen::Returned(_)) => {
-                self.seen_at.is_none_or(|at| now.0 < at.0.saturating_add(CAPTIVE_AFTER_RECEIPT_MS))
-            }
+            None | Some(Screen::EnterTill { .. } | Screen::Result(_) | Screen::Returned(_)) => false,
             Some(
                 Screen::InLine { .. }
                 | Screen::Waiting { .. }
@@ -147,12 +138,7 @@ pub(super) struct Live {
 
 impl Board {
     pub(super) fn new() -> Board {
-        Board(Arc::new(Mutex::new(Seats {
-            taken: BTreeMap::new(),
-            ended: VecDeque::new(),
-            free: BTreeMap::new(),
-            version: Clock::mono().0,
-        })))
+        Board(Arc::new(Mutex::new(Seats { taken: BTreeMap::new(), ended: VecDeque::new(), version: Clock::mono().0 })))
     }
 
     /// From now on `screen` is what the visit's page shows. The same screen again changes nothing.
@@ -167,7 +153,6 @@ impl Board {
             seat.till = Some(till);
         }
         seat.screen = Some(screen);
-        seat.seen_at = None;
         seat.version.send_replace(version);
         seats.version = version;
     }
@@ -189,23 +174,31 @@ impl Board {
         self.lock().taken.len()
     }
 
-    /// From now on the phone at this address reaches the internet, until then; `None`: not any more.
-    pub fn set_free(&self, address: IpAddr, until: Option<Mono>) {
+    /// From now on the visit's phone, at this address, reaches the internet, until then; `None`: not any more.
+    pub fn set_free(&self, session: SessionId, address: IpAddr, until: Option<Mono>) {
         let mut seats = self.lock();
-        match until {
-            Some(until) => seats.free.insert(address, until),
-            None => seats.free.remove(&address),
+        let version = seats.version;
+        let seat = match until {
+            Some(_) => Some(seats.taken.entry(session).or_insert_with(|| Seat::new(version))),
+            None => seats.taken.get_mut(&session),
         };
+        if let Some(seat) = seat {
+            (seat.opened_from, seat.free) = (Some(address.to_canonical()), until);
+        }
     }
 
     /// Until when the phone at this address is free in its system's eyes; `None`: it is captive. It is while one of its
-    /// visits stands at a till, and until 10 s after it saw how that ended.
+    /// visits stands at a till.
     pub(super) fn free_until(&self, address: IpAddr, now: Mono) -> Option<Mono> {
-        let mut seats = self.lock();
-        seats.free.retain(|_, until| *until > now);
-        let until = *seats.free.get(&address)?;
-        let busy = seats.taken.values().any(|seat| seat.opened_from == Some(address) && seat.is_busy(now));
-        (!busy).then_some(until)
+        let seats = self.lock();
+        let mut until = None;
+        for seat in seats.taken.values().filter(|seat| seat.opened_from == Some(address)) {
+            if seat.is_busy() {
+                return None;
+            }
+            until = until.max(seat.free.filter(|until| *until > now));
+        }
+        until
     }
 
     /// Takes a seat for a visit that is about to begin, unless all (`max`), or the address's share, are taken.
@@ -302,15 +295,6 @@ impl Board {
         self.lock().taken.contains_key(&session)
     }
 
-    /// A person has this version on the phone.
-    pub(super) fn loaded(&self, session: SessionId, version: u64) {
-        if let Some(seat) = self.lock().taken.get_mut(&session)
-            && *seat.version.borrow() == version
-        {
-            seat.seen_at.get_or_insert_with(Clock::mono);
-        }
-    }
-
     /// True for the first load of this version: then the shop is to be told.
     pub(super) fn claim_seen(&self, session: SessionId, version: u64) -> bool {
         let mut seats = self.lock();
@@ -358,7 +342,6 @@ impl Board {
     pub(super) fn clear(&self) {
         let mut seats = self.lock();
         (seats.taken, seats.ended, seats.version) = (BTreeMap::new(), VecDeque::new(), 1);
-        seats.free = BTreeMap::new();
     }
 
     fn lock(&self) -> MutexGuard<'_, Seats> {
@@ -409,39 +392,32 @@ mod tests {
         }))
     }
 
-    fn load(board: &Board) {
-        let Found::Shown(shown) = board.find(SESSION) else { panic!("nothing is shown") };
-        board.loaded(SESSION, shown.version);
-    }
-
     #[test]
-    fn a_phone_is_captive_from_the_till_until_ten_seconds_after_it_saw_how_that_ended() {
+    fn a_phone_that_was_let_through_is_captive_again_while_one_of_its_visits_stands_at_a_till() {
         let (board, phone, other) = (Board::new(), IpAddr::from([10, 77, 0, 2]), IpAddr::from([10, 77, 0, 3]));
+        let second = SessionId(8);
         let in_ms = |ms| Mono(Clock::mono().0 + ms);
         let free = |ms| board.free_until(phone, in_ms(ms)).is_some();
         let until = in_ms(3_600_000);
-        assert!(!free(0), "nobody has let it through");
-        board.set_free(phone, Some(until));
-        assert_eq!(board.free_until(phone, in_ms(0)), Some(until));
         board.reserve(SESSION, None, phone, 9, 9).unwrap();
-        board.show(SESSION, Screen::EnterTill { note: None });
-        assert!(free(0), "it stands at no till");
-        board.show(SESSION, Screen::Waiting { till: till() });
-        load(&board);
-        assert!(!free(0) && !free(60_000), "however long");
-        board.set_free(other, Some(until));
-        assert!(board.free_until(other, in_ms(0)).is_some(), "another phone is another phone");
         board.show(SESSION, result());
-        assert!(!free(60_000), "it has not seen that yet");
-        load(&board);
-        assert!(!free(9_000) && free(CAPTIVE_AFTER_RECEIPT_MS));
-        load(&board);
-        assert!(free(CAPTIVE_AFTER_RECEIPT_MS), "from the first time on");
-        board.show(SESSION, Screen::Waiting { till: till() });
-        assert!(!free(CAPTIVE_AFTER_RECEIPT_MS), "the next sale");
-        board.forget(SESSION);
+        assert!(!free(0), "nobody has let it through");
+        board.set_free(SESSION, phone, Some(until));
+        assert_eq!(board.free_until(phone, in_ms(0)), Some(until));
+        assert_eq!(board.free_until(other, in_ms(0)), None, "another phone is another phone");
+        board.reserve(second, None, phone, 9, 9).unwrap();
+        board.show(second, Screen::EnterTill { note: None });
+        assert!(free(0), "it stands at no till");
+        board.show(second, Screen::Waiting { till: till() });
+        assert!(!free(0));
+        board.forget(second);
         assert!(free(0));
-        assert!(!free(3_600_000), "the end has come");
-        assert!(!free(0), "and it stays captive");
+        board.moves(SESSION, Place { ip: other, mac: None });
+        assert!(!free(0) && board.free_until(other, in_ms(0)).is_some(), "it is where it is now");
+        assert_eq!(board.free_until(other, in_ms(3_600_000)), None, "the end has come");
+        board.set_free(SESSION, other, None);
+        assert_eq!(board.free_until(other, in_ms(0)), None);
+        board.set_free(second, phone, None);
+        assert!(!board.has(second), "what has ended stays ended");
     }
 }

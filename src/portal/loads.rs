@@ -94,7 +94,6 @@ pub(super) async fn visit(
     page.live = Some(shown.version);
     let mut response = site.html(StatusCode::OK, &page);
     if loading {
-        site.board.loaded(session, shown.version);
         report_seen(&site, session, &shown);
     }
     let token = session.to_string();

@@ -276,13 +276,17 @@ impl ClosedPortal {
         let board = site.board.clone();
         let (stop, stopped) = watch::channel(false);
         let door = Arc::new(door::Door::default());
+        let sockets = server::sockets(&site.limits);
+        let accept = |listener, tls| {
+            let accepting = server::accept(listener, tls, site.clone(), door.clone(), sockets.clone(), stopped.clone());
+            handle.spawn(accepting);
+        };
         for listener in listeners {
-            handle.spawn(server::accept(listener, None, site.clone(), door.clone(), stopped.clone()));
+            accept(listener, None);
         }
         let certificate = secure.map(|SecureListeners { listeners, acceptor, certificate }| {
             for listener in listeners {
-                let tls = Some(acceptor.clone());
-                handle.spawn(server::accept(listener, tls, site.clone(), door.clone(), stopped.clone()));
+                accept(listener, Some(acceptor.clone()));
             }
             certificate
         });

@@ -1,5 +1,6 @@
 //! Connections: accepts them within the limits and lets hyper speak HTTP on them. Knows no pages.
 
+use super::Limits;
 use super::door::{Door, Place};
 use super::site::{Peer, Site};
 use super::{capport, live, loads, posts};
@@ -43,6 +44,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Connections that may still be closing while others have their places.
 const LEAVING_MAX: usize = 8;
 
+/// Room for what is really open, for all listeners together: a connection that gives way holds its file until its task has
+/// ended.
+pub(super) fn sockets(limits: &Limits) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(limits.connections_max.saturating_add(LEAVING_MAX)))
+}
+
 /// Accepts connections until `stop` changes. Held clones of `stop` say that connections are still open.
 ///
 /// `tls`: what the listener's connections begin with, if anything.
@@ -51,11 +58,10 @@ pub(super) async fn accept(
     tls: Option<TlsAcceptor>,
     site: Arc<Site>,
     door: Arc<Door>,
+    sockets: Arc<Semaphore>,
     mut stop: watch::Receiver<bool>,
 ) {
     let router = router(site.clone());
-    // A connection that gives way holds its file until its task has ended: no more are taken in than are really gone.
-    let sockets = Arc::new(Semaphore::new(site.limits.connections_max.saturating_add(LEAVING_MAX)));
     let mut failing = false;
     loop {
         let accepted = tokio::select! {

@@ -130,6 +130,8 @@ pub enum Reach {
     Captive,
     /// The portal and the platform's checkout.
     Checkout,
+    /// The internet: it has paid, has seen its receipt, and the shop gives it that much.
+    Online,
 }
 
 /// What a till is told.

@@ -154,9 +154,11 @@ struct Visit {
     too_late: Option<SaleId>,
     /// The result page has not been loaded yet; until then, at most until this, the checkout stays in reach.
     unseen_until: Option<Mono>,
+    /// It has paid and seen its receipt: when it reaches the internet.
+    online_from: Option<Mono>,
     shown: Option<effect::Screen>,
-    /// Until when and where it was said to reach the checkout; `None`: it is captive.
-    open: Option<(Mono, Place)>,
+    /// How far, until when and where it was said to reach; `None`: it is captive.
+    open: Option<(effect::Reach, Mono, Place)>,
 }
 
 /// One step being made: the time, its ids, what it touched, and what becomes of it.

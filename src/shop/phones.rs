@@ -1,6 +1,6 @@
 //! What phones do, and how they stand in line at the tills.
 
-use super::effect::EnterNote;
+use super::effect::{EnterNote, Reach};
 use super::event::{PhoneEvent, TillNumber};
 use super::giveback::ReturnState;
 use super::id::{SaleId, SessionId};
@@ -14,6 +14,8 @@ use super::{Shop, Turn, Visit};
 
 /// After the result, how long the checkout stays in reach for a phone that has not loaded our result page.
 const UNSEEN_MS: u64 = 30_000;
+/// How long a phone stays captive after it has seen its receipt: systems close the page of a network that has become whole.
+const RECEIPT_MS: u64 = 10_000;
 
 impl Shop {
     pub(super) fn phone(&mut self, session: SessionId, what: PhoneEvent, turn: &mut Turn) {
@@ -67,7 +69,7 @@ impl Shop {
         }
         let until = turn.now.mono.plus_ms(self.policy.session_secs.saturating_mul(1_000));
         let boot = turn.now.boot;
-        let visit = Session { id: session, place, boot, until, pairing: None, sale: None };
+        let visit = Session { id: session, place, boot, until, pairing: None, sale: None, online_until: None };
         self.visits.insert(session, Visit::new(visit, None));
     }
 
@@ -78,6 +80,7 @@ impl Shop {
         if session.boot != turn.now.boot {
             session.boot = turn.now.boot;
             session.until = turn.now.mono.plus_ms(self.policy.session_secs.saturating_mul(1_000));
+            session.online_until = None;
             if let Some(pairing) = &mut session.pairing {
                 pairing.until = idle_until;
             }
@@ -137,8 +140,8 @@ impl Shop {
         }
         let since = after.map_or(turn.now.mono, |after| after.max(turn.now.mono));
         visit.session.pairing = Some(Pairing { till, since, until });
-        visit.session.sale = None;
-        (visit.note, visit.wrong_guesses, visit.unseen_until) = (None, 0, None);
+        (visit.session.sale, visit.session.online_until) = (None, None);
+        (visit.note, visit.wrong_guesses, visit.unseen_until, visit.online_from) = (None, 0, None, None);
         entry.line.push(session);
         turn.tills.insert(till);
     }
@@ -237,8 +240,11 @@ impl Shop {
         let Some(live) = self.sales.get(&sale).filter(|_| visit.session.sale == Some(sale)) else { return };
         if live.sale.is_live() {
             self.change(turn, sale, |sale, _, _| sale.came_back(session));
-        } else {
-            visit.unseen_until = None;
+            return;
+        }
+        visit.unseen_until = None;
+        if live.sale.winner().is_some() && self.policy.online_secs > 0 && visit.session.online_until.is_none() {
+            visit.online_from.get_or_insert(turn.now.mono.plus_ms(RECEIPT_MS));
         }
     }
 
@@ -306,7 +312,9 @@ impl Shop {
     /// When the clock alone changes something for this phone. A visit with a sale under way does not end.
     pub(super) fn visit_deadline(&self, visit: &Visit) -> Option<Mono> {
         let ends = (!visit.session.sale.is_some_and(|id| self.is_live(id))).then_some(visit.session.until);
-        ends.into_iter().chain(self.idles(visit)).chain(visit.pause_until).chain(visit.unseen_until).min()
+        let online_until = visit.open.filter(|(reach, ..)| *reach == Reach::Online).map(|(_, until, _)| until);
+        let timed = [visit.pause_until, visit.unseen_until, visit.online_from, online_until];
+        ends.into_iter().chain(self.idles(visit)).chain(timed.into_iter().flatten()).min()
     }
 
     pub(super) fn pass_visit(&mut self, session: SessionId, turn: &mut Turn) {
@@ -317,6 +325,11 @@ impl Shop {
             visit.note = None;
         }
         visit.unseen_until.take_if(|until| *until <= now);
+        if visit.online_from.take_if(|from| *from <= now).is_some() {
+            let until = now.plus_ms(self.policy.online_secs.saturating_mul(1_000));
+            visit.session.online_until = Some(until);
+            visit.session.until = visit.session.until.max(until);
+        }
         let Some(visit) = self.visits.get(&session) else { return };
         if self.idles(visit).is_some_and(|until| until <= now) {
             self.unpair(session, Some(EnterNote::Idle), turn);
@@ -338,6 +351,7 @@ impl Visit {
             pause_until: None,
             too_late: None,
             unseen_until: None,
+            online_from: None,
             shown: None,
             open: None,
         }

@@ -35,6 +35,8 @@ pub struct Policy {
     pub guesses_max: u32,
     /// How long that pause is.
     pub guess_pause_secs: u64,
+    /// How long a phone reaches the internet after it has paid and seen its receipt; 0: it does not.
+    pub online_secs: u64,
 }
 
 impl Policy {
@@ -66,6 +68,7 @@ impl Policy {
             doubt_hours_max: 72,
             guesses_max: 5,
             guess_pause_secs: 60,
+            online_secs: 0,
         }
     }
 }

@@ -295,14 +295,17 @@ impl Shop {
 
     /// How far a visit's phone reaches, and until when. After the outcome the checkout stays in reach until our result page
     /// was loaded, so that the platform's own page arrives whole; giving up cuts at once.
-    pub(super) fn reach(&self, visit: &Visit) -> (Reach, Mono) {
+    pub(super) fn reach(&self, visit: &Visit, now: Mono) -> (Reach, Mono) {
         let sale = visit.session.sale.and_then(|sale| self.sales.get(&sale)).map(|live| &live.sale);
         match (sale.map(|sale| (sale, sale.state)), visit.unseen_until) {
             (Some((sale, SaleState::Paying { session, .. })), _) if session == visit.session.id => {
                 (Reach::Checkout, sale.ends)
             }
             (_, Some(until)) => (Reach::Checkout, until),
-            (_, None) => (Reach::Captive, visit.session.until),
+            (_, None) => match visit.session.online_until.filter(|until| *until > now) {
+                Some(until) => (Reach::Online, until),
+                None => (Reach::Captive, visit.session.until),
+            },
         }
     }
 }

@@ -41,4 +41,6 @@ pub struct Session {
     pub pairing: Option<Pairing>,
     /// The sale it is shown: the one being paid, or the ended one whose receipt has not been put away.
     pub sale: Option<SaleId>,
+    /// Until when its phone reaches the internet, having paid. May be past.
+    pub online_until: Option<Mono>,
 }

@@ -94,7 +94,7 @@ impl Shop {
     fn settle_visits(&mut self, turn: &mut Turn) {
         for id in std::mem::take(&mut turn.visits) {
             let Some(visit) = self.visits.get(&id) else { continue };
-            let (screen, reach) = (self.screen(visit), self.reach(visit));
+            let (screen, reach) = (self.screen(visit), self.reach(visit, turn.now.mono));
             let Some(visit) = self.visits.get_mut(&id) else { continue };
             if visit.saved.as_ref() != Some(&visit.session) {
                 turn.let_go.extend(visit.saved.as_ref().and_then(|saved| saved.sale));
@@ -103,7 +103,7 @@ impl Shop {
             }
             let ((reach, until), place) = (reach, visit.session.place);
             let said = Effect::Reach { session: id, place, reach, until };
-            let open = (reach == Reach::Checkout).then_some((until, place));
+            let open = (reach != Reach::Captive).then_some((reach, until, place));
             let changed = open != visit.open;
             visit.open = open;
             // A phone gets its reach before the page that needs it, and loses it after the page that says so.

@@ -351,6 +351,7 @@ impl Cells<'_> {
             until: self.mono("until")?,
             pairing,
             sale: self.id_if_any("sale")?.map(SaleId),
+            online_until: self.mono_if_any("online_until")?,
         })
     }
 }

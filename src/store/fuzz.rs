@@ -430,6 +430,7 @@ fn visit() -> Session {
         until: Mono(9),
         pairing: Some(Pairing { till, since: Mono(3), until: Mono(8) }),
         sale: Some(SaleId(id(2))),
+        online_until: Some(Mono(7)),
     }
 }
 

@@ -144,7 +144,7 @@ pub(super) const SESSIONS: Table = Table {
     kind: "session",
     key: &["id"],
     fixed: &[],
-    columns: &["id", "ip", "mac", "boot", "until", "pair_till", "pair_since", "pair_until", "sale"],
+    columns: &["id", "ip", "mac", "boot", "until", "pair_till", "pair_since", "pair_until", "sale", "online_until"],
 };
 
 /// A row on its way to its table: one value for each of `Table::columns`.
@@ -459,6 +459,9 @@ impl Row {
             row.put_bits("pair_until", pairing.until.0);
         }
         row.put("sale", session.sale.map(|s| s.0.to_be_bytes().to_vec()));
+        if let Some(until) = session.online_until {
+            row.put_bits("online_until", until.0);
+        }
         row
     }
 }

@@ -72,6 +72,9 @@ ALTER TABLE refunds ADD COLUMN booked INTEGER;
 CREATE INDEX refunds_booked ON refunds (booked) WHERE booked IS NOT NULL;
 CREATE INDEX attempts_paid ON attempts (session) WHERE state = 'paid';
 
+-- Until when a phone that has paid reaches the internet.
+ALTER TABLE sessions ADD COLUMN online_until INTEGER;
+
 -- Where each till closed its day last.
 CREATE TABLE days (
     till INTEGER NOT NULL PRIMARY KEY CHECK (till BETWEEN 1 AND 9999),

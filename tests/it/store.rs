@@ -253,7 +253,15 @@ fn sessions_of_every_kind() -> Vec<Session> {
         for pairing in [None, Some(pairing)] {
             let id = SessionId((sessions.len() as u128 + 1) << 100);
             let place = Place { ip: ip.parse().unwrap(), mac };
-            sessions.push(Session { id, place, boot: BootId(2), until: Mono(u64::MAX), pairing, sale: None });
+            sessions.push(Session {
+                id,
+                place,
+                boot: BootId(2),
+                until: Mono(u64::MAX),
+                pairing,
+                sale: None,
+                online_until: mac.map(|_| Mono(7)),
+            });
         }
     }
     sessions

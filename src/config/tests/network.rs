@@ -1,7 +1,7 @@
 //! `[network]`: what a good one becomes, and each mistake named.
 
 use super::*;
-use crate::network::settings::*;
+use crate::network::settings::{Port, *};
 use std::time::Duration;
 
 /// The example with this instead of its `[network]`.
@@ -55,7 +55,7 @@ fn every_key_of_a_network_reaches_its_place() {
          [network.wifi]\nradio = 'wlan0'\nssid = 'Corner'\ncountry = 'US'\nchannel = 11\nsecurity = 'wpa3'\n\
          passphrase_file = '{}'\n[network.paying]\nreach = 'hosts'\nhosts = ['Pay.Example.com']\n\
          [network.limits]\nphones_max = 7\nreach_longest_secs = 60\nconnections_per_sec = 8\nlookups_per_sec = 9\n\
-         kilobytes_per_sec = 16\n",
+         kilobytes_per_sec = 16\nonline_minutes = 3\n",
         secret.display()
     );
     let found = with_network(&folder, &text).unwrap().network.unwrap();
@@ -94,6 +94,7 @@ fn every_key_of_a_network_reaches_its_place() {
         limits: PhoneLimits {
             phones_max: 7,
             reach_longest: Duration::from_secs(60),
+            online: Duration::from_secs(180),
             connections_per_sec: 8,
             lookups_per_sec: 9,
             bytes_per_sec: Some(16 << 10),

@@ -35,6 +35,7 @@ pub(in crate::shop) fn events(data: &[u8]) {
 fn play(world: &mut World, u: &mut Unstructured<'_>) -> Result<()> {
     let first: u8 = u.arbitrary()?;
     world.policy.unheard_refund_after_secs = (first & 1 == 0).then_some(60);
+    world.policy.online_secs = u64::from(first & 2) * 30;
     if first & 0xf0 == 0xf0 {
         // A machine that has run for ever.
         world.now.mono = Mono(u64::MAX - 200_000);

@@ -264,7 +264,15 @@ impl Laws {
                 });
                 self.law(13, may, || "reach without a payment".into());
             }
-            Effect::Reach { .. } | Effect::Forget { .. } | Effect::Totals { .. } | Effect::Alarm(_) => {}
+            Effect::Reach { session, reach: Reach::Online, until, .. } => {
+                let may =
+                    disk.sessions.get(session).is_some_and(|s| s.pairing.is_none() && s.online_until == Some(*until));
+                self.law(13, may, || "the internet without a receipt".into());
+            }
+            Effect::Reach { reach: Reach::Captive, .. }
+            | Effect::Forget { .. }
+            | Effect::Totals { .. }
+            | Effect::Alarm(_) => {}
         }
     }
 

@@ -315,6 +315,44 @@ fn whoever_opens_the_way_hears_of_its_new_end_and_of_the_phones_new_place() {
 }
 
 #[test]
+fn a_phone_that_has_paid_and_seen_its_receipt_reaches_the_internet_for_the_time_that_the_shop_gives() {
+    let reaches = |script: &str| {
+        let word = |effect: &Effect| match effect {
+            Effect::Reach { session: of, reach, .. } if *of == session("a") => Some(match reach {
+                Reach::Captive => "captive",
+                Reach::Checkout => "checkout",
+                Reach::Online => "online",
+            }),
+            _ => None,
+        };
+        let script = format!("online-by-policy; reboot; {script}");
+        played(&script).left.iter().filter_map(word).collect::<Vec<_>>().join(" ")
+    };
+    let paid = "line-up; a at 7; ask 12.50 #1; a confirm; open; paid";
+    let seen = "checkout checkout captive";
+    for (script, wanted) in [
+        ("+9m", "checkout checkout captive".to_owned()),
+        ("a saw; +9s", seen.to_owned()),
+        ("a saw; +10s", format!("{seen} online")),
+        ("a saw; a finish; +10s", format!("{seen} online")),
+        ("a saw; +10s; +9m; a saw", format!("{seen} online")),
+        ("a saw; +10s; +10m", format!("{seen} online captive")),
+        ("a saw; a finish; +10s; a at 7", format!("{seen} online captive")),
+        ("a saw; a finish; a at 7; +10s", seen.to_owned()),
+        ("a saw; a finish; +10s; +1m; restart", format!("{seen} online online")),
+        ("a saw; +10s; +1m; reboot", format!("{seen} online")),
+        ("a saw; +10s; +1m; reboot; a saw; +10s", format!("{seen} online online")),
+    ] {
+        assert_eq!(reaches(&format!("{paid}; {script}")), wanted, "{script}");
+    }
+    assert_eq!(
+        reaches("line-up; a at 7; ask 12.50 #1; a confirm; open; expired; a saw; +10s"),
+        seen,
+        "nothing was paid"
+    );
+}
+
+#[test]
 fn a_page_about_a_payment_or_its_result_is_noticed_when_it_is_loaded() {
     for (script, wanted) in [
         ("a at 7; ask 12.50 #1", false),

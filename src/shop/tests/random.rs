@@ -62,6 +62,7 @@ impl Player {
     fn new(seed: u64, loud: bool) -> Player {
         let mut world = World::new();
         world.policy.unheard_refund_after_secs = seed.is_multiple_of(4).then_some(60);
+        world.policy.online_secs = if seed.is_multiple_of(3) { 60 } else { 0 };
         world.open();
         let (papers, dead, results, asked) = Default::default();
         let mut player = Player {

@@ -143,7 +143,8 @@ fn a_system_is_told_that_its_phone_is_captive_and_where_the_portal_is() {
 fn each_phone_is_told_about_itself_and_one_that_stands_at_a_till_is_captive() {
     let house = SecureHouse::new("each");
     let until = in_secs(600);
-    house.house.board.set_free([127, 0, 0, 3].into(), Some(until));
+    let visit = |of: u8| SessionId(u128::from(of));
+    house.house.board.set_free(visit(1), [127, 0, 0, 3].into(), Some(until));
     assert!(house.api(2).contains(r#""captive":true"#));
     let free = house.api(3);
     assert!(free.starts_with(r#"{"captive":false,"user-portal-url":"#), "{free}");
@@ -152,9 +153,9 @@ fn each_phone_is_told_about_itself_and_one_that_stands_at_a_till_is_captive() {
     house.log_in(3);
     house.house.events_once(1);
     assert!(house.api(3).contains(r#""captive":true"#), "its visit stands at a till");
-    house.house.board.set_free([127, 0, 0, 3].into(), None);
+    house.house.board.set_free(visit(1), [127, 0, 0, 3].into(), None);
     assert!(house.api(3).contains(r#""captive":true"#));
-    house.house.board.set_free([127, 0, 0, 4].into(), Some(Mono(1)));
+    house.house.board.set_free(visit(2), [127, 0, 0, 4].into(), Some(Mono(1)));
     assert!(house.api(4).contains(r#""captive":true"#), "that was long ago");
 }
 

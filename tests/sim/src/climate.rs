@@ -177,6 +177,7 @@ impl Climate {
             confirm_secs: d.pick(&[60, 60, 15]),
             pair_idle_secs: d.pick(&[120, 120, 30]),
             session_secs: d.pick(&[1_800, 1_800, 120]),
+            online_secs: 60,
             ..Policy::with_defaults(currency, tills)
         };
         self.batch_max = d.pick(&[1, 1, 4, 12]);

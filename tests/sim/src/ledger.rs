@@ -347,6 +347,11 @@ impl Ledger {
                     || self.confirmed.iter().any(|(_, who, _)| who == session);
                 self.law(13, paying, || "a phone reaches the checkout that has confirmed nothing".to_owned());
             }
+            Effect::Reach { session, reach: Reach::Online, .. } => {
+                let paid =
+                    self.creates.iter().any(|(id, create)| create.session == *session && self.money.contains_key(id));
+                self.law(13, paid, || "a phone reaches the internet that has paid nothing".to_owned());
+            }
             Effect::Reach { reach: Reach::Captive, .. } | Effect::Totals { .. } | Effect::Alarm(_) => {}
         }
     }

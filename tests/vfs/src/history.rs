@@ -140,7 +140,7 @@ fn steps_of_a_sale(ids: &mut Ids, till: u16, nth: u32) -> Vec<Vec<Record>> {
     let session = SessionId(ids.draw());
     let pairing = Some(Pairing { till, since: Mono(5), until: Mono(900_000) });
     let place = Place { ip: [10, 0, 0, nth as u8].into(), mac: Some([2, 0, 0, 0, 0, nth as u8]) };
-    let mut visit = Session { id: session, place, boot, until: Mono(900_000), pairing, sale: None };
+    let mut visit = Session { id: session, place, boot, until: Mono(900_000), pairing, sale: None, online_until: None };
     let ticket = Ticket { epoch: Some(3), number: nth };
     let currency = Currency::from_code("EUR").expect("a currency");
     let amount = Amount::from_minor(1_000 + u64::from(nth), currency).expect("an amount");

@@ -44,7 +44,7 @@ pub(super) fn rebase(shop: &mut Shop, ms: u64, now: Now) {
     }
     for visit in shop.visits.values_mut() {
         visit.pause_until.iter_mut().chain(&mut visit.unseen_until).for_each(|until| sooner(until, ms));
-        visit.open.iter_mut().for_each(|(until, _)| sooner(until, ms));
+        visit.open.iter_mut().for_each(|(_, until, _)| sooner(until, ms));
         visit.shown.iter_mut().for_each(|screen| of_screen(screen, ms));
         if let Some(EnterNote::TooManyGuesses { until }) = &mut visit.note {
             sooner(until, ms);
