@@ -11,7 +11,7 @@ mod till;
 pub use fault::{FAULTS_MAX, Fault, Faults};
 pub use till::Till;
 
-use crate::network::NetworkSettings;
+use crate::network::settings::{Link, NetworkSettings};
 use crate::shop::money::{Amount, Currency};
 use crate::shop::policy::Policy;
 use reader::{At, Reader, Section};
@@ -188,6 +188,16 @@ impl Config {
             (faults, _) if faults.is_empty() => Ok(network),
             (faults, _) => Err(Faults::Wrong(faults)),
         }
+    }
+
+    /// The guests' bridge that this file names, or would by its silence, however wrong all else in it is.
+    pub fn bridge_whatever_else(file: &Path) -> Link {
+        let bytes = pair::read(file).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        let (table, _) = DeTable::parse_recoverable(&text);
+        let network = table.get_ref().get("network").and_then(|network| network.get_ref().as_table());
+        let name = network.and_then(|network| network.get("bridge")).and_then(|bridge| bridge.get_ref().as_str());
+        name.and_then(Link::new).unwrap_or_else(Link::guests)
     }
 
     /// The rules for the shop.

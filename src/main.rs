@@ -313,7 +313,16 @@ fn network(args: &NetworkArgs) -> Exit {
 }
 
 fn helper(args: &NetdArgs) -> Exit {
-    let settings = match Config::load_network(&args.config) {
+    let settings = Config::load_network(&args.config);
+    // However wrong the file is: the guests' bridge may be there from before.
+    if args.closed
+        && !args.print
+        && !matches!(settings, Ok(Some(_)))
+        && let Err(error) = netd::close(&Config::bridge_whatever_else(&args.config))
+    {
+        fail(&error, Exit::No);
+    }
+    let settings = match settings {
         Ok(Some(settings)) => settings,
         Ok(None) => {
             let what = format!("{} has no [network]: there is nothing to govern", args.config.display());
@@ -324,7 +333,7 @@ fn helper(args: &NetdArgs) -> Exit {
     let ended = match (args.closed, args.print) {
         (true, true) => return say(ruleset::closed(settings.guests.bridge.as_str()).trim_end()),
         (false, true) => return say(ruleset::open(&settings, &[], &BTreeSet::new()).trim_end()),
-        (true, false) => netd::close(&settings),
+        (true, false) => netd::close(&settings.guests.bridge),
         (false, false) => netd::run(settings, &args.user),
     };
     match ended {
