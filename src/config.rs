@@ -83,6 +83,8 @@ pub struct Portal {
     pub url: String,
     /// Where it listens with TLS, and who it is there.
     pub secure: Option<Secure>,
+    /// Phones that come by one address, 1 to 1,000.
+    pub phones_per_address: u32,
 }
 
 /// The portal's certificate, which is for the name in its address.
@@ -362,6 +364,8 @@ fn read_portal<'t>(reader: &mut Reader<'t>, mut portal: Section<'t>) -> Option<P
     let listen = reader.need_text(&mut portal, "listen", "192.168.50.1:80");
     let url = reader.need_text(&mut portal, "url", "http://pay.shop.example");
     let secure = ["secure_listen", "certificate", "key"].map(|key| reader.text(&mut portal, key));
+    let phones = reader.whole(&mut portal, "phones_per_address", 1..=1_000);
+    let phones_per_address = phones.and_then(|at| u32::try_from(at.value).ok()).unwrap_or(1);
     reader.end(portal);
     let listen = listen.and_then(|text| socket(reader, &text));
     let url_at = url.as_ref().map(|text| text.span.clone());
@@ -370,7 +374,7 @@ fn read_portal<'t>(reader: &mut Reader<'t>, mut portal: Section<'t>) -> Option<P
         [None, None, None] => Some(None),
         parts => read_secure(reader, parts, url.as_deref().zip(url_at)).map(Some),
     };
-    Some(Portal { listen: listen?, url: url?, secure: secure? })
+    Some(Portal { listen: listen?, url: url?, secure: secure?, phones_per_address })
 }
 
 /// Where the portal listens, its files unseen.
@@ -378,7 +382,7 @@ fn read_doors<'t>(reader: &mut Reader<'t>, mut portal: Section<'t>) -> Option<Po
     let [listen, url, secure] = ["listen", "url", "secure_listen"].map(|key| reader.text(&mut portal, key));
     let unseen = |listen| Secure { listen, certificate: PathBuf::new(), key: PathBuf::new() };
     let secure = secure.and_then(|text| socket(reader, &text)).map(unseen);
-    Some(Portal { listen: socket(reader, &listen?)?, url: url?.value.to_owned(), secure })
+    Some(Portal { listen: socket(reader, &listen?)?, url: url?.value.to_owned(), secure, phones_per_address: 1 })
 }
 
 fn socket(reader: &mut Reader<'_>, text: &At<&str>) -> Option<SocketAddr> {

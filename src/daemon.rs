@@ -245,11 +245,13 @@ fn allow_files() {
 }
 
 /// As many connections as there can be files for, so that lines, books and platform never lack one.
-fn portal_limits(tills: usize) -> portal::Limits {
+fn portal_limits(tills: usize, phones_per_address: u32) -> portal::Limits {
     let files = getrlimit(Resource::Nofile).current.unwrap_or(FILES_MAX);
     let of_tills = u64::try_from(tills).unwrap_or(u64::MAX).saturating_mul(3);
     let left = files.saturating_sub(FILES_KEPT).saturating_sub(of_tills).max(CONNECTIONS_MIN);
-    portal::Limits::default().with_connections(usize::try_from(left).unwrap_or(usize::MAX))
+    portal::Limits::default()
+        .for_phones(phones_per_address)
+        .with_connections(usize::try_from(left).unwrap_or(usize::MAX))
 }
 
 fn reload(daemon: &Daemon, file: &Path) {
@@ -343,7 +345,7 @@ fn portal_settings(config: &Config, framed_by: Option<&str>) -> PortalSettings {
     let mut settings = PortalSettings::new(on_both(config, config.portal.listen), config.shop.name.clone(), tills);
     settings.public_base = Some(config.portal.url.clone());
     settings.secure = secure_settings(config);
-    settings.limits = portal_limits(config.tills.len());
+    settings.limits = portal_limits(config.tills.len(), config.portal.phones_per_address);
     settings.terms.clone_from(&config.shop.terms);
     settings.time_zone.clone_from(&config.shop.time_zone);
     settings.default_language = Language::from_tag(&config.shop.language).unwrap_or(portal::Language::En);

@@ -349,7 +349,7 @@ fn read_limits<'t>(reader: &mut Reader<'t>, mut section: Section<'t>) -> PhoneLi
         found.and_then(|at| u32::try_from(at.value).ok()).unwrap_or(default)
     };
     let phones_max = count(reader, "phones_max", 1..=10_000, usual.phones_max);
-    let connections_per_sec = count(reader, "connections_per_sec", 5..=1_000, usual.connections_per_sec);
+    let connections_per_sec = count(reader, "connections_per_sec", 5..=100_000, usual.connections_per_sec);
     let lookups_per_sec = count(reader, "lookups_per_sec", 5..=1_000, usual.lookups_per_sec);
     let longest = reader.whole(&mut section, "reach_longest_secs", 60..=86_400);
     let online = reader.whole(&mut section, "online_minutes", 0..=1_440);
