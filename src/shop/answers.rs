@@ -180,7 +180,7 @@ fn want_of(call: Call) -> Want {
     }
 }
 
-fn pace(sale: &Sale, attempt: Option<&Attempt>) -> Pace {
+pub(super) fn pace(sale: &Sale, attempt: Option<&Attempt>) -> Pace {
     match attempt.and_then(|a| a.needs_person) {
         Some(_) => Pace::Person,
         None if sale.is_live() => Pace::Live,
@@ -202,7 +202,7 @@ fn doubt_too_long(attempt: &mut Attempt, limit_hours: u64, turn: &mut Turn) {
     }
 }
 
-fn is_too_long(since: Now, limit_hours: u64, now: Now) -> bool {
+pub(super) fn is_too_long(since: Now, limit_hours: u64, now: Now) -> bool {
     age_ms(since, now) > limit_hours.saturating_mul(3_600_000)
 }
 

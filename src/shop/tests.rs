@@ -2,6 +2,7 @@
 
 #[cfg(feature = "fuzzing")]
 pub(super) mod fuzz;
+mod edges;
 mod laws;
 #[cfg(feature = "model-check")]
 mod model;
