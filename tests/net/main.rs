@@ -17,6 +17,7 @@ mod floods;
 mod hardship;
 mod helper;
 mod journey;
+mod machine;
 mod packets;
 mod paying;
 mod strangers;
