@@ -45,6 +45,13 @@ impl Machine {
         self.ip("route replace default via 192.168.50.1");
     }
 
+    /// The hardware address of one of its interfaces.
+    pub(super) fn mac(&self, link: &str) -> String {
+        let words = ["-n", &self.namespace, "-oneline", "link", "show", "dev", link];
+        let text = String::from_utf8(Command::new("/usr/sbin/ip").args(words).output().unwrap().stdout).unwrap();
+        text.split_once("link/ether ").unwrap().1.split(' ').next().unwrap().to_owned()
+    }
+
     /// `nft` there, with this as its whole command.
     pub(super) fn nft(&self, command: &str) -> Output {
         let words = ["netns", "exec", &self.namespace, "/usr/sbin/nft", command];

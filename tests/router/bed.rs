@@ -4,6 +4,7 @@ use super::machine::Machine;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a test waits for something before it fails.
@@ -68,7 +69,7 @@ pub(super) const PLAIN: &str = "url = \"http://pay.shop.example\"";
 pub(super) struct Bed {
     pub(super) folder: PathBuf,
     id: String,
-    running: Vec<Child>,
+    running: Mutex<Vec<Child>>,
 }
 
 impl Bed {
@@ -84,7 +85,7 @@ impl Bed {
         let folder = std::env::temp_dir().join(format!("tillgate-router-{}-{name}", std::process::id()));
         std::fs::create_dir_all(folder.join("root")).unwrap();
         let id = format!("tg{}{name}", std::process::id());
-        let mut bed = Bed { folder, id, running: Vec::new() };
+        let mut bed = Bed { folder, id, running: Mutex::default() };
         certificate(&bed.folder);
         std::fs::write(bed.folder.join("t.toml"), config(&bed.folder, portal, network)).unwrap();
         for place in ["gw", "one", "two", "net"] {
@@ -175,14 +176,14 @@ impl Bed {
     }
 
     /// The gateway's dnsmasq with our file; its process id.
-    pub(super) fn own_dnsmasq(&mut self) -> u32 {
+    pub(super) fn own_dnsmasq(&self) -> u32 {
         let leases = format!("--dhcp-leasefile={}/leases", self.folder.display());
         let conf = format!("--conf-file={}/root/etc/dnsmasq.d/tillgate.conf", self.folder.display());
         self.start("gw", "dnsmasq", &["-k", "--pid-file", "--user=root", &leases, &conf], &[], "dnsmasq.log")
     }
 
     /// The internet's dnsmasq, with these names.
-    pub(super) fn upstream(&mut self, names: &[&str]) {
+    pub(super) fn upstream(&self, names: &[&str]) {
         let usual = ["-k", "--pid-file", "--user=root", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--no-daemon"];
         self.start("net", "dnsmasq", &[&usual[..], names].concat(), &[], "upstream.log");
         let up =
@@ -247,25 +248,26 @@ impl Bed {
     }
 
     /// Starts a program that goes on until the bed is dropped; returns its process id.
-    pub(super) fn start(&mut self, place: &str, program: &str, args: &[&str], env: &[(&str, &str)], log: &str) -> u32 {
+    pub(super) fn start(&self, place: &str, program: &str, args: &[&str], env: &[(&str, &str)], log: &str) -> u32 {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.name(place), program]).args(args).envs(env.iter().copied());
         self.keep(command, log)
     }
 
     /// Starts this until the bed is dropped, with this log; returns its process id.
-    pub(super) fn keep(&mut self, mut command: Command, log: &str) -> u32 {
+    pub(super) fn keep(&self, mut command: Command, log: &str) -> u32 {
         let log = std::fs::File::create(self.folder.join(log)).unwrap();
         let child = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         let id = child.id();
-        self.running.push(child);
+        self.running.lock().unwrap().push(child);
         id
     }
 
     /// Kills what was started, and is sure that it is gone.
-    pub(super) fn kill(&mut self, id: u32) {
-        let at = self.running.iter().position(|child| child.id() == id).unwrap();
-        let mut child = self.running.remove(at);
+    pub(super) fn kill(&self, id: u32) {
+        let mut running = self.running.lock().unwrap();
+        let at = running.iter().position(|child| child.id() == id).unwrap();
+        let mut child = running.remove(at);
         child.kill().unwrap();
         child.wait().unwrap();
     }
@@ -277,7 +279,7 @@ impl Bed {
 
 impl Drop for Bed {
     fn drop(&mut self) {
-        for child in &mut self.running {
+        for child in self.running.get_mut().unwrap_or_else(PoisonError::into_inner) {
             let _ = child.kill();
             let _ = child.wait();
         }

@@ -1,1 +1,187 @@
-//! x
+//! One phone that asks for too much of the real services: addresses, names, and somebody else's place.
+
+use super::bed::{Bed, said, wait};
+use super::house::House;
+use super::machine::Machine;
+use super::packets::{connected, echoes, tcp};
+use super::phone::Phone;
+use super::world::ECHO;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+const BOX: Ipv4Addr = Ipv4Addr::new(192, 168, 50, 1);
+/// Phones that get no address for so long look for another network.
+const LEASE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Ends a flood, however the test ends.
+struct Over<'o>(&'o AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A request of a phone with this number for an address, which it takes at once (RFC 4039).
+fn discover(number: u32) -> Vec<u8> {
+    let mut request = vec![1, 1, 6, 0];
+    request.extend(number.to_be_bytes());
+    request.extend([0, 0, 0x80, 0]);
+    request.extend([0; 16]);
+    request.extend([2, 0x99]);
+    request.extend(number.to_be_bytes());
+    request.resize(236, 0);
+    request.extend([99, 130, 83, 99, 53, 1, 1, 80, 0, 255]);
+    request.resize(300, 0);
+    request
+}
+
+/// Requests of ever new phones from one, until it is over; how many.
+fn asks_for_leases(from: &Machine, over: &AtomicBool) -> u32 {
+    from.enter();
+    let socket = UdpSocket::bind("0.0.0.0:68").unwrap();
+    socket.set_broadcast(true).unwrap();
+    let mut number = 0;
+    while !over.load(Ordering::Relaxed) {
+        number += u32::from(socket.send_to(&discover(number), "255.255.255.255:67").is_ok());
+    }
+    number
+}
+
+fn leases(bed: &Bed) -> usize {
+    bed.log("leases").lines().count()
+}
+
+/// Others' share is left to them, and the flood's own is small.
+#[test]
+fn one_phone_that_asks_for_thousands_of_addresses_gets_few_and_others_get_theirs() {
+    let house = House::open("leases");
+    let flooding = house.bed.machine("two");
+    Phone::joins(&house.bed, "two");
+    let over = AtomicBool::new(false);
+    let (sent, took) = std::thread::scope(|scope| {
+        let flood = scope.spawn(|| asks_for_leases(&flooding, &over));
+        let ended = Over(&over);
+        let since = Instant::now();
+        wait(|| since.elapsed() > Duration::from_secs(2), || String::new());
+        let began = Instant::now();
+        let phone = Phone::joins(&house.bed, "one");
+        let took = began.elapsed();
+        assert!(phone.is_captive());
+        drop(ended);
+        (flood.join().unwrap(), took)
+    });
+    println!("{sent} requests, {} leases; another phone's within {took:?}", leases(&house.bed));
+    assert!(sent > 2_000, "{sent} requests are no flood");
+    assert!(took < LEASE_PATIENCE, "{took:?}");
+    assert!(leases(&house.bed) < 40, "{}", house.bed.log("leases"));
+}
+
+fn query(name: &str) -> Vec<u8> {
+    let mut query = vec![0x54, 0x47, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in name.split('.') {
+        query.push(u8::try_from(label.len()).unwrap());
+        query.extend(label.as_bytes());
+    }
+    query.extend([0, 0, 16, 0, 1]);
+    query
+}
+
+/// Look-ups that left the box since.
+fn left(bed: &Bed) -> usize {
+    bed.log("upstream.log").matches("query[TXT]").count()
+}
+
+#[test]
+fn what_is_carried_through_names_is_a_trickle_by_udp_and_tcp() {
+    let house = House::open("tunnel");
+    let phone = Phone::joins(&house.bed, "one");
+    let machine = house.bed.machine("one");
+    let time = Duration::from_secs(3);
+    let (by_udp, heard) = machine.run(|| {
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        socket.connect((BOX, 53)).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let (since, mut sent, mut heard) = (Instant::now(), 0_u32, 0_usize);
+        while since.elapsed() < time {
+            sent += u32::from(socket.send(&query(&format!("{sent}.{}.tunnel.example", "y".repeat(60)))).is_ok());
+            while let Ok(count) = socket.recv(&mut [0; 2_048]) {
+                heard += count;
+            }
+        }
+        (sent, heard)
+    });
+    let out = left(&house.bed);
+    println!("by UDP: {by_udp} sent, {out} left the box, {heard} bytes came back");
+    assert!(by_udp > 5_000 && (20..200).contains(&out));
+    let (by_tcp, heard) = machine.run(|| tunnels_by_tcp(time));
+    let more = left(&house.bed) - out;
+    println!("by TCP: {by_tcp} sent, {more} left the box, {heard} bytes came back");
+    assert!(more < 400, "{more}");
+    drop(phone);
+}
+
+/// As many questions as go, on as many connections as go; how many, and the bytes of the answers.
+fn tunnels_by_tcp(time: Duration) -> (u32, usize) {
+    let (since, mut sent, mut heard) = (Instant::now(), 0_u32, 0_usize);
+    while since.elapsed() < time {
+        let soon = Duration::from_millis(200);
+        let Ok(mut stream) = TcpStream::connect_timeout(&(BOX, 53).into(), soon) else { continue };
+        stream.set_read_timeout(Some(soon)).unwrap();
+        let mut bytes = vec![0; 64 << 10];
+        while since.elapsed() < time {
+            let mut asked = Vec::new();
+            for _ in 0..20 {
+                let one = query(&format!("{sent}.{}.tunnel.example", "z".repeat(60)));
+                asked.extend(u16::try_from(one.len()).unwrap().to_be_bytes());
+                asked.extend(one);
+                sent += 1;
+            }
+            if stream.write_all(&asked).is_err() {
+                break;
+            }
+            match stream.read(&mut bytes) {
+                Ok(0) | Err(_) => break,
+                Ok(count) => heard += count,
+            }
+        }
+    }
+    (sent, heard)
+}
+
+/// The firewall goes by hardware address and address together; what a forger can do is be in the way.
+#[test]
+fn who_claims_the_address_of_a_payer_reaches_nothing_and_the_payer_goes_on_when_it_is_gone() {
+    let house = House::open("claimed");
+    let mut payer = Phone::joins(&house.bed, "one");
+    Phone::joins(&house.bed, "two");
+    let (mine, forger) = (house.bed.machine("one"), house.bed.machine("two"));
+    payer.stands();
+    let _sale = house.till.asks(1_250);
+    payer.confirms();
+    let mut open = connected(&mine, ECHO, 443);
+    assert!(echoes(&mut open));
+    forger.ip("address flush dev eth0");
+    forger.ip(&format!("address add {}/24 dev eth0", payer.ip));
+    forger.ip("route replace default via 192.168.50.1");
+    let neighbour = || said(&house.bed.inside("gw", "ip", &["neighbour", "show", &payer.ip.to_string()]));
+    let since = Instant::now();
+    let claimed = || {
+        house.bed.inside("two", "busybox", &["arping", "-U", "-c", "1", "-w", "1", "-I", "eth0", &payer.ip.to_string()]);
+        println!("{} {:?}", neighbour(), tcp(&forger, ECHO, 443));
+        neighbour().contains(&forger.mac("eth0"))
+    };
+    wait(claimed, neighbour);
+    println!("claimed after {:?}: {}", since.elapsed(), neighbour());
+    println!("forger: {:?}; payer: {}", tcp(&forger, ECHO, 443), echoes(&mut open));
+    forger.ip("link set eth0 down");
+    let gone = Instant::now();
+    wait(|| { let e = connected_in(&mine); println!("{:?} {} {}", gone.elapsed(), neighbour(), e); e }, neighbour);
+    println!("payer again after {:?}; {}", gone.elapsed(), echoes(&mut open));
+}
+
+fn connected_in(machine: &Machine) -> bool {
+    machine.run(|| TcpStream::connect_timeout(&(ECHO, 443).into(), Duration::from_millis(500)).is_ok())
+}

@@ -10,6 +10,7 @@ use std::fs::{File, OpenOptions};
 use std::net::TcpStream;
 use std::os::unix::fs::{OpenOptionsExt, chown};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use tillgate::sandbox::PASSWORD;
 
 /// The daemon's user: nobody at all.
@@ -26,18 +27,18 @@ pub(super) struct House {
     line: File,
     pub(super) world: World,
     pub(super) bed: Bed,
-    daemon: u32,
-    helper: u32,
-    names: u32,
+    daemon: AtomicU32,
+    helper: AtomicU32,
+    names: AtomicU32,
 }
 
 impl House {
     /// Everything runs, and nobody has joined yet.
     pub(super) fn open(name: &str) -> House {
         let network = "helper = \"DIR/netd.sock\"\n[network.limits]\nonline_minutes = 1\n";
-        let mut bed = Bed::new(name, SECURE, network);
+        let bed = Bed::new(name, SECURE, network);
         forwards(&bed);
-        let world = World::open(&mut bed);
+        let world = World::open(&bed);
         for (from, to) in [(&world.portal.certificate, "cert.pem"), (&world.portal.key, "key.pem")] {
             std::fs::copy(from, bed.folder.join(to)).unwrap();
         }
@@ -52,8 +53,9 @@ impl House {
             chown(bed.folder.join(name), Some(nobody), Some(nobody)).unwrap();
         }
         chown(port, Some(nobody), Some(nobody)).unwrap();
-        let (till, daemon, helper, names) = (Till::on(master), 0, 0, 0);
-        let mut house = House { till, line, world, bed, daemon, helper, names };
+        let [daemon, helper, names] = std::array::from_fn(|_| AtomicU32::new(0));
+        let till = Till::on(master);
+        let house = House { till, line, world, bed, daemon, helper, names };
         house.starts_helper();
         house.starts_names();
         house.starts_daemon();
@@ -61,40 +63,41 @@ impl House {
         house
     }
 
-    pub(super) fn starts_helper(&mut self) {
+    pub(super) fn starts_helper(&self) {
         let config = self.config();
         let args = ["netd", "--user", NOBODY, "--config", &config];
-        self.helper = self.bed.start("gw", env!("CARGO_BIN_EXE_tillgate"), &args, &[], "netd.log");
+        let helper = self.bed.start("gw", env!("CARGO_BIN_EXE_tillgate"), &args, &[], "netd.log");
+        self.helper.store(helper, Ordering::Relaxed);
         wait(|| self.bed.log("netd.log").contains("ready"), || self.bed.log("netd.log"));
     }
 
-    pub(super) fn starts_names(&mut self) {
-        self.names = self.bed.own_dnsmasq();
+    pub(super) fn starts_names(&self) {
+        self.names.store(self.bed.own_dnsmasq(), Ordering::Relaxed);
         let up = || self.bed.inside("gw", "dig", &["+time=1", "+tries=1", "@192.168.50.1", PLATFORM]).status.success();
         wait(up, || self.bed.log("dnsmasq.log"));
     }
 
-    pub(super) fn starts_daemon(&mut self) {
+    pub(super) fn starts_daemon(&self) {
         rustix::termios::ioctl_tiocnxcl(&self.line).unwrap();
         let mut command = self.bed.with_names("gw", DAEMON);
         command.args([env!("CARGO_BIN_EXE_tillgate"), "run", "--config"]).arg(self.config());
         command.env("TILLGATE_LOG", "info");
-        self.daemon = self.bed.keep(command, "daemon.log");
+        self.daemon.store(self.bed.keep(command, "daemon.log"), Ordering::Relaxed);
         let gateway = self.bed.machine("gw");
         let open = || gateway.run(|| TcpStream::connect("192.168.50.1:443").is_ok());
         wait(open, || self.bed.log("daemon.log"));
     }
 
-    pub(super) fn kills_helper(&mut self) {
-        self.bed.kill(self.helper);
+    pub(super) fn kills_helper(&self) {
+        self.bed.kill(self.helper.load(Ordering::Relaxed));
     }
 
-    pub(super) fn kills_names(&mut self) {
-        self.bed.kill(self.names);
+    pub(super) fn kills_names(&self) {
+        self.bed.kill(self.names.load(Ordering::Relaxed));
     }
 
-    pub(super) fn kills_daemon(&mut self) {
-        self.bed.kill(self.daemon);
+    pub(super) fn kills_daemon(&self) {
+        self.bed.kill(self.daemon.load(Ordering::Relaxed));
     }
 
     fn config(&self) -> String {
@@ -113,12 +116,12 @@ impl House {
         wait(|| self.status().contains(&wanted), || self.logs());
     }
 
-    /// The elements of one of the firewall's sets.
+    /// The elements of one of the firewall's sets, without their ends and quotas.
     pub(super) fn elements(&self, set: &str) -> Vec<String> {
         let text = said(&self.bed.inside("gw", "nft", &["list", "set", "inet", "tillgate", set]));
-        let inside = text.split_once("elements = {").map_or("", |(_, rest)| rest);
-        let each = inside.split(['}', ',']).map(str::trim).filter(|element| element.starts_with(|c: char| c.is_ascii_hexdigit()));
-        each.map(|element| element.split(" timeout").next().unwrap().trim().to_owned()).collect()
+        let inside = text.split_once("elements = {").map_or("", |(_, rest)| rest.split('}').next().unwrap());
+        let each = inside.split(',').filter_map(|element| element.split(" quota").next()?.split(" timeout").next());
+        each.map(|element| element.trim().to_owned()).filter(|element| !element.is_empty()).collect()
     }
 
     pub(super) fn logs(&self) -> String {

@@ -23,12 +23,12 @@ pub(super) struct Nothing {
     pub(super) after: Duration,
 }
 
-/// curl's numbers: the name was not found, nobody may speak to that address.
-pub(super) const NO_NAME: i32 = 6;
+/// curl's number for a connection that was refused.
 pub(super) const REFUSED: i32 = 7;
 
-/// Asked again and again, it would soon have looked up as much as one phone may.
-const ONE_LOOKUP: &str = "-4";
+/// What a phone asks again and again it has looked up before; else it would soon have asked for as many names as one may.
+const BY_HEART: [&str; 4] =
+    ["--resolve", "pay.shop.example:443:192.168.50.1", "--resolve", "connectivitycheck.gstatic.com:80:198.51.100.80"];
 
 /// A phone that has joined.
 pub(super) struct Phone<'b> {
@@ -70,7 +70,7 @@ impl<'b> Phone<'b> {
 
     /// What the portal's API says of this phone; it is asked where DHCP said.
     pub(super) fn is_captive(&self) -> bool {
-        let answer = self.asks("https://pay.shop.example/capport", &[ONE_LOOKUP, "-H", "Accept: application/captive+json"]);
+        let answer = self.asks("https://pay.shop.example/capport", &[&BY_HEART[..], &["-H", "Accept: application/captive+json"]].concat());
         let answer = answer.unwrap();
         assert_eq!((answer.status, answer.headers["content-type"].as_str()), (200, "application/captive+json"));
         assert_eq!(answer.headers["cache-control"], "private, no-store");
@@ -84,7 +84,7 @@ impl<'b> Phone<'b> {
 
     /// Whether a system that asks like Android takes this network for the internet.
     pub(super) fn is_online(&self) -> bool {
-        match self.asks("http://connectivitycheck.gstatic.com/generate_204", &[ONE_LOOKUP]).map(|answer| answer.status) {
+        match self.asks("http://connectivitycheck.gstatic.com/generate_204", &BY_HEART).map(|answer| answer.status) {
             Ok(204) => true,
             Ok(302) => false,
             other => panic!("{other:?}"),

@@ -22,9 +22,9 @@ pub(super) const BANK: &str = "secure.bank.example";
 /// Answers nothing but what was said to it, on port 443.
 pub(super) const ECHO: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 30));
 
-const PLATFORM_IP: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 10);
+pub(super) const PLATFORM_IP: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 10);
 /// Where all other names lead.
-pub(super) const OTHERS: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 80));
+const OTHERS: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 80));
 /// The platform's API.
 pub(super) const API: u16 = 8_443;
 /// Those of the others that speak TLS.
@@ -46,7 +46,7 @@ pub(super) struct World {
 
 impl World {
     /// Everything is there when this returns; `ca.pem` of the bed's folder is who signed all of it.
-    pub(super) fn open(bed: &mut Bed) -> World {
+    pub(super) fn open(bed: &Bed) -> World {
         let authority = Authority::create(&bed.folder).unwrap();
         let issue = |name: &str, who| authority.issue(name, who).unwrap();
         let (portal, others) = (issue("portal", For::Platform(&[PORTAL_NAME])), issue("others", For::Platform(SECURE)));
@@ -96,7 +96,7 @@ impl World {
 }
 
 /// Addresses, and the names that lead to them.
-fn names(bed: &mut Bed) {
+fn names(bed: &Bed) {
     for address in [IpAddr::V4(PLATFORM_IP), ECHO, OTHERS] {
         bed.machine("net").ip(&format!("address add {address}/24 dev eth0"));
     }
