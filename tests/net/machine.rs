@@ -52,6 +52,14 @@ impl Machine {
         text.split_once("link/ether ").unwrap().1.split(' ').next().unwrap().to_owned()
     }
 
+    /// From now on each packet from this interface comes from one of 65,536 hardware addresses, taken at random.
+    pub(super) fn has_many_faces(&self, link: &str) {
+        self.nft("add table netdev faces");
+        self.nft(&format!("add chain netdev faces out {{ type filter hook egress device \"{link}\" priority 0; }}"));
+        // The upper half of the number is what becomes the bytes before the last two: nobody else has such a one.
+        self.nft("add rule netdev faces out @ll,64,16 set numgen random mod 4294967295");
+    }
+
     /// `nft` there, with this as its whole command.
     pub(super) fn nft(&self, command: &str) -> Output {
         let words = ["netns", "exec", &self.namespace, "/usr/sbin/nft", command];

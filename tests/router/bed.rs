@@ -184,7 +184,8 @@ impl Bed {
 
     /// The internet's dnsmasq, with these names.
     pub(super) fn upstream(&self, names: &[&str]) {
-        let usual = ["-k", "--pid-file", "--user=root", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--no-daemon"];
+        let usual =
+            ["-k", "--pid-file", "--user=root", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--no-daemon"];
         self.start("net", "dnsmasq", &[&usual[..], names].concat(), &[], "upstream.log");
         let up =
             || self.inside("net", "dig", &["+time=1", "+tries=1", "@198.51.100.1", "www.example.org"]).status.success();
@@ -229,8 +230,7 @@ impl Bed {
     /// the script's.
     pub(super) fn with_names(&self, place: &str, script: &str) -> Command {
         let conf = self.resolv_conf(place);
-        let script =
-            format!("mount --make-rprivate / && mount --bind {} /etc/resolv.conf && {script}", conf.display());
+        let script = format!("mount --make-rprivate / && mount --bind {} /etc/resolv.conf && {script}", conf.display());
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.name(place), "unshare", "-m", "sh", "-c", &script, "sh"]);
         command.stdin(Stdio::null());
@@ -319,7 +319,7 @@ pub(super) fn said(output: &Output) -> String {
 }
 
 /// Asks again and again until it is so; each asking is a process, which takes its time.
-pub(super) fn wait(is_so: impl Fn() -> bool, what: impl Fn() -> String) {
+pub(super) fn wait(mut is_so: impl FnMut() -> bool, what: impl Fn() -> String) {
     let end = Instant::now() + PATIENCE;
     while !is_so() {
         assert!(Instant::now() < end, "it did not come about: {}", what());

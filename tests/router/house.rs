@@ -126,7 +126,13 @@ impl House {
 
     pub(super) fn logs(&self) -> String {
         let log = |name| self.bed.log(name);
-        format!("{}\ndaemon: {}\nhelper: {}\nnames: {}", self.status(), log("daemon.log"), log("netd.log"), log("dnsmasq.log"))
+        format!(
+            "{}\ndaemon: {}\nhelper: {}\nnames: {}",
+            self.status(),
+            log("daemon.log"),
+            log("netd.log"),
+            log("dnsmasq.log")
+        )
     }
 }
 

@@ -26,10 +26,8 @@ fn base64(bytes: &[u8]) -> String {
 /// Chromium on a phone that has joined. Its thread must be on that phone, too.
 fn browser(house: &House, language: &str) -> Browser {
     let pins: Vec<String> = house.world.pins.iter().map(|pin| base64(pin)).collect();
-    let more = [
-        format!("--ignore-certificate-errors-spki-list={}", pins.join(",")),
-        format!("--accept-lang={language}"),
-    ];
+    let more =
+        [format!("--ignore-certificate-errors-spki-list={}", pins.join(",")), format!("--accept-lang={language}")];
     Browser::start_by(house.bed.with_names("one", "exec chromedriver \"$@\""), true, &more)
 }
 

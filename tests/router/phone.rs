@@ -70,7 +70,10 @@ impl<'b> Phone<'b> {
 
     /// What the portal's API says of this phone; it is asked where DHCP said.
     pub(super) fn is_captive(&self) -> bool {
-        let answer = self.asks("https://pay.shop.example/capport", &[&BY_HEART[..], &["-H", "Accept: application/captive+json"]].concat());
+        let answer = self.asks(
+            "https://pay.shop.example/capport",
+            &[&BY_HEART[..], &["-H", "Accept: application/captive+json"]].concat(),
+        );
         let answer = answer.unwrap();
         assert_eq!((answer.status, answer.headers["content-type"].as_str()), (200, "application/captive+json"));
         assert_eq!(answer.headers["cache-control"], "private, no-store");

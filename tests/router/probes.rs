@@ -18,6 +18,9 @@ const SECURE: [(&str, &str); 5] = [
     ("OPPO, OnePlus, realme", "https://m.sohu.com/"),
 ];
 
+/// No phone asks for all systems: for both kinds of address together that is more names than one may look up in a moment.
+const ONE_LOOKUP: &str = "-4";
+
 /// What a system makes of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Concludes {
@@ -46,7 +49,7 @@ fn concludes(real: Real, answer: &Answer) -> Concludes {
 
 fn asks(phone: &Phone<'_>, host: &str, path: &str) -> Answer {
     let name = host.split(':').next().unwrap();
-    phone.asks(&format!("http://{name}{path}"), &["-H", &format!("Host: {host}")]).unwrap()
+    phone.asks(&format!("http://{name}{path}"), &[ONE_LOOKUP, "-H", &format!("Host: {host}")]).unwrap()
 }
 
 /// All of the table; what is concluded, row by row.
@@ -63,7 +66,7 @@ fn every_probe(phone: &Phone<'_>, expected: Concludes) {
         }
     }
     for (system, url) in SECURE {
-        match (phone.asks(url, &[]), expected) {
+        match (phone.asks(url, &[ONE_LOOKUP]), expected) {
             (Ok(answer), Concludes::Online) => {
                 println!("{system:<26} {url} -> {} -> {expected:?}", answer.status);
                 assert!(answer.status == 204 || answer.body.contains("itself."), "{system}: {answer:?}");

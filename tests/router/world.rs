@@ -25,6 +25,8 @@ pub(super) const ECHO: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 30));
 pub(super) const PLATFORM_IP: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 10);
 /// Where all other names lead.
 const OTHERS: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 80));
+/// A name with a thousand bytes of text, as somebody has it who carries something else through names.
+pub(super) const BIG: &str = "big.tunnel.example";
 /// The platform's API.
 pub(super) const API: u16 = 8_443;
 /// Those of the others that speak TLS.
@@ -105,8 +107,7 @@ fn names(bed: &Bed) {
         &format!("--address=/{PLATFORM}/{PLATFORM_IP}"),
         "--address=/dns.msftncsi.com/131.107.255.255",
         &format!("--address=/#/{OTHERS}"),
-        // What somebody hears who carries something else through names.
-        &format!("--txt-record=big.tunnel.example,{}", ["x".repeat(250).as_str(); 4].join(",")),
+        &format!("--txt-record={BIG},{}", ["x".repeat(250).as_str(); 4].join(",")),
     ]);
 }
 

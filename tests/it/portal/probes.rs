@@ -17,8 +17,7 @@ pub(super) enum Real {
 
 const APPLE: &str = "<HTML><HEAD><TITLE>Success</TITLE></HEAD><BODY>Success</BODY></HTML>";
 const APPLE_LINE: &str = "<HTML><HEAD><TITLE>Success</TITLE></HEAD><BODY>Success</BODY></HTML>\n";
-const FIREFOX: &str =
-    "<meta http-equiv=\"refresh\" content=\"0;url=https://support.mozilla.org/kb/captive-portal\"/>";
+const FIREFOX: &str = "<meta http-equiv=\"refresh\" content=\"0;url=https://support.mozilla.org/kb/captive-portal\"/>";
 const ARCH: &str = "This domain is used for connectivity checking (captive portal detection).\n";
 
 /// Every system's question, by host and path, and what it wants to hear; a line that goes is a phone that finds no portal.
@@ -66,8 +65,18 @@ pub(super) const PROBES: &[(&str, &str, &str, Real)] = &[
     ("Fedora", "fedoraproject.org", "/static/hotspot.txt", Text("OK")),
     ("Arch", "ping.archlinux.org", "/", Text(ARCH)),
     ("KDE", "networkcheck.kde.org", "/", Text("OK")),
-    ("Kindle", "spectrum.s3.amazonaws.com", "/kindle-wifi/wifistub.html", Holds("81ce4465-7167-4dcb-835b-dcc9e44c112a")),
-    ("Kindle", "spectrum.s3.amazonaws.com", "/kindle-wifi/wifistub-eink.html", Holds("81ce4465-7167-4dcb-835b-dcc9e44c112a")),
+    (
+        "Kindle",
+        "spectrum.s3.amazonaws.com",
+        "/kindle-wifi/wifistub.html",
+        Holds("81ce4465-7167-4dcb-835b-dcc9e44c112a"),
+    ),
+    (
+        "Kindle",
+        "spectrum.s3.amazonaws.com",
+        "/kindle-wifi/wifistub-eink.html",
+        Holds("81ce4465-7167-4dcb-835b-dcc9e44c112a"),
+    ),
     ("Kindle", "spectrum.s3.amazonaws.com", "/kindle-wifi/wifiredirect.html", Page),
     ("anything", "anything.example:8080", "/s/0123456789abcdef0123456789abcdef/", Page),
 ];
