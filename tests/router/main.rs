@@ -13,11 +13,11 @@
 
 mod announced;
 mod bed;
+mod browser_journey;
 mod floods;
 mod guests;
 mod hardship;
 mod house;
-mod journey;
 mod phone;
 mod probes;
 mod world;
