@@ -11,7 +11,7 @@ mod till;
 pub use fault::{FAULTS_MAX, Fault, Faults};
 pub use till::Till;
 
-use crate::network::NetworkSettings;
+use crate::network::settings::{Link, NetworkSettings};
 use crate::shop::money::{Amount, Currency};
 use crate::shop::policy::Policy;
 use reader::{At, Reader, Section};
@@ -83,6 +83,8 @@ pub struct Portal {
     pub url: String,
     /// Where it listens with TLS, and who it is there.
     pub secure: Option<Secure>,
+    /// Phones that come by one address, 1 to 1,000.
+    pub phones_per_address: u32,
 }
 
 /// The portal's certificate, which is for the name in its address.
@@ -188,6 +190,16 @@ impl Config {
             (faults, _) if faults.is_empty() => Ok(network),
             (faults, _) => Err(Faults::Wrong(faults)),
         }
+    }
+
+    /// The guests' bridge that this file names, or would by its silence, however wrong all else in it is.
+    pub fn bridge_whatever_else(file: &Path) -> Link {
+        let bytes = pair::read(file).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        let (table, _) = DeTable::parse_recoverable(&text);
+        let network = table.get_ref().get("network").and_then(|network| network.get_ref().as_table());
+        let name = network.and_then(|network| network.get("bridge")).and_then(|bridge| bridge.get_ref().as_str());
+        name.and_then(Link::new).unwrap_or_else(Link::guests)
     }
 
     /// The rules for the shop.
@@ -352,6 +364,8 @@ fn read_portal<'t>(reader: &mut Reader<'t>, mut portal: Section<'t>) -> Option<P
     let listen = reader.need_text(&mut portal, "listen", "192.168.50.1:80");
     let url = reader.need_text(&mut portal, "url", "http://pay.shop.example");
     let secure = ["secure_listen", "certificate", "key"].map(|key| reader.text(&mut portal, key));
+    let phones = reader.whole(&mut portal, "phones_per_address", 1..=1_000);
+    let phones_per_address = phones.and_then(|at| u32::try_from(at.value).ok()).unwrap_or(1);
     reader.end(portal);
     let listen = listen.and_then(|text| socket(reader, &text));
     let url_at = url.as_ref().map(|text| text.span.clone());
@@ -360,7 +374,7 @@ fn read_portal<'t>(reader: &mut Reader<'t>, mut portal: Section<'t>) -> Option<P
         [None, None, None] => Some(None),
         parts => read_secure(reader, parts, url.as_deref().zip(url_at)).map(Some),
     };
-    Some(Portal { listen: listen?, url: url?, secure: secure? })
+    Some(Portal { listen: listen?, url: url?, secure: secure?, phones_per_address })
 }
 
 /// Where the portal listens, its files unseen.
@@ -368,7 +382,7 @@ fn read_doors<'t>(reader: &mut Reader<'t>, mut portal: Section<'t>) -> Option<Po
     let [listen, url, secure] = ["listen", "url", "secure_listen"].map(|key| reader.text(&mut portal, key));
     let unseen = |listen| Secure { listen, certificate: PathBuf::new(), key: PathBuf::new() };
     let secure = secure.and_then(|text| socket(reader, &text)).map(unseen);
-    Some(Portal { listen: socket(reader, &listen?)?, url: url?.value.to_owned(), secure })
+    Some(Portal { listen: socket(reader, &listen?)?, url: url?.value.to_owned(), secure, phones_per_address: 1 })
 }
 
 fn socket(reader: &mut Reader<'_>, text: &At<&str>) -> Option<SocketAddr> {

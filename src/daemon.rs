@@ -245,11 +245,13 @@ fn allow_files() {
 }
 
 /// As many connections as there can be files for, so that lines, books and platform never lack one.
-fn portal_limits(tills: usize) -> portal::Limits {
+fn portal_limits(tills: usize, phones_per_address: u32) -> portal::Limits {
     let files = getrlimit(Resource::Nofile).current.unwrap_or(FILES_MAX);
     let of_tills = u64::try_from(tills).unwrap_or(u64::MAX).saturating_mul(3);
     let left = files.saturating_sub(FILES_KEPT).saturating_sub(of_tills).max(CONNECTIONS_MIN);
-    portal::Limits::default().with_connections(usize::try_from(left).unwrap_or(usize::MAX))
+    portal::Limits::default()
+        .for_phones(phones_per_address)
+        .with_connections(usize::try_from(left).unwrap_or(usize::MAX))
 }
 
 fn reload(daemon: &Daemon, file: &Path) {
@@ -343,7 +345,7 @@ fn portal_settings(config: &Config, framed_by: Option<&str>) -> PortalSettings {
     let mut settings = PortalSettings::new(on_both(config, config.portal.listen), config.shop.name.clone(), tills);
     settings.public_base = Some(config.portal.url.clone());
     settings.secure = secure_settings(config);
-    settings.limits = portal_limits(config.tills.len());
+    settings.limits = portal_limits(config.tills.len(), config.portal.phones_per_address);
     settings.terms.clone_from(&config.shop.terms);
     settings.time_zone.clone_from(&config.shop.time_zone);
     settings.default_language = Language::from_tag(&config.shop.language).unwrap_or(portal::Language::En);
@@ -417,7 +419,7 @@ impl Answers {
             platform,
             clock: control::Clock { trusted: Clock::new(None).is_ok_and(|clock| clock.now().wall.is_some()) },
             disk: control::Disk { free_bytes, low: free_bytes < DISK_LOW_BYTES },
-            network: network_line(self.reaches.as_ref()),
+            network: network_state(self.reaches.as_ref()),
         }))
     }
 
@@ -434,24 +436,18 @@ impl Answers {
     }
 }
 
-/// How the firewall stands, in a line.
-fn network_line(reaches: Option<&Reaches>) -> String {
-    let Some(reaches) = reaches else {
-        return "not governed: phones reach what the shop's router lets them reach".into();
-    };
+/// How the firewall stands.
+fn network_state(reaches: Option<&Reaches>) -> control::Network {
+    let Some(reaches) = reaches else { return control::Network::default() };
     let seen = reaches.seen();
-    let helper = if seen.connected { "governed" } else { "governed, but the HELPER IS GONE: no phone can pay" };
-    let through = seen.let_through;
-    let newest = seen.newest_micros.map_or_else(String::new, |micros| format!(", the newest within {micros} us"));
-    let restored = match seen.restored {
-        0 => String::new(),
-        times => format!("; the table was TAKEN AWAY {times} times and put back"),
-    };
-    let refused = match seen.refused {
-        0 => String::new(),
-        times => format!("; the helper REFUSED {times} times, see the journal"),
-    };
-    format!("{helper}; {through} let through{newest}{restored}{refused}")
+    control::Network {
+        governed: true,
+        helper: seen.connected,
+        let_through: u64::try_from(seen.let_through).unwrap_or(u64::MAX),
+        newest_micros: seen.newest_micros,
+        restored: seen.restored,
+        refused: seen.refused,
+    }
 }
 
 fn seen_in(shop: &Shop) -> (Vec<control::SaleLine>, u64, control::Platform) {

@@ -27,6 +27,7 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod demo;
+pub mod doctor;
 #[cfg(feature = "fuzzing")]
 pub mod fuzz;
 pub mod gateway;

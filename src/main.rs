@@ -12,6 +12,7 @@ use tillgate::config::{self, Config, Faults};
 use tillgate::control::{self, AskError};
 use tillgate::daemon;
 use tillgate::demo;
+use tillgate::doctor::{self, DoctorArgs};
 use tillgate::listing::{self, BooksArgs, SalesArgs};
 use tillgate::logging;
 use tillgate::network::command::{self as network_command, Ended, NetworkArgs};
@@ -50,6 +51,7 @@ struct Cli {
 enum Command {
     Run(RunArgs),
     Check(CheckArgs),
+    Doctor(DoctorArgs),
     Status(StatusArgs),
     /// List the sales on the books
     Sales(SalesArgs),
@@ -246,6 +248,7 @@ fn main() -> ExitCode {
     let usual = match &cli.command {
         Command::Run(_) | Command::Netd(_) => logging::LevelFilter::INFO,
         Command::Check(_)
+        | Command::Doctor(_)
         | Command::Status(_)
         | Command::Sales(_)
         | Command::Verify(_)
@@ -260,6 +263,7 @@ fn main() -> ExitCode {
         Ok(()) => match cli.command {
             Command::Run(args) => run(&args),
             Command::Check(args) => check(&args),
+            Command::Doctor(args) => examine(&args),
             Command::Status(args) => status(&args),
             Command::Sales(args) => sales(&args),
             Command::Verify(args) => verify(&args),
@@ -313,7 +317,16 @@ fn network(args: &NetworkArgs) -> Exit {
 }
 
 fn helper(args: &NetdArgs) -> Exit {
-    let settings = match Config::load_network(&args.config) {
+    let settings = Config::load_network(&args.config);
+    // However wrong the file is: the guests' bridge may be there from before.
+    if args.closed
+        && !args.print
+        && !matches!(settings, Ok(Some(_)))
+        && let Err(error) = netd::close(&Config::bridge_whatever_else(&args.config))
+    {
+        fail(&error, Exit::No);
+    }
+    let settings = match settings {
         Ok(Some(settings)) => settings,
         Ok(None) => {
             let what = format!("{} has no [network]: there is nothing to govern", args.config.display());
@@ -324,12 +337,20 @@ fn helper(args: &NetdArgs) -> Exit {
     let ended = match (args.closed, args.print) {
         (true, true) => return say(ruleset::closed(settings.guests.bridge.as_str()).trim_end()),
         (false, true) => return say(ruleset::open(&settings, &[], &BTreeSet::new()).trim_end()),
-        (true, false) => netd::close(&settings),
+        (true, false) => netd::close(&settings.guests.bridge),
         (false, false) => netd::run(settings, &args.user),
     };
     match ended {
         Ok(()) => Exit::Good,
         Err(error) => fail(&error, Exit::No),
+    }
+}
+
+fn examine(args: &DoctorArgs) -> Exit {
+    let found = doctor::examine(args);
+    match say(&found.to_string()) {
+        Exit::Good if !found.is_well() => Exit::No,
+        said => said,
     }
 }
 

@@ -42,6 +42,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "logging", "listing", "ring", "gateway", "daemon",
         ],
     ),
+    ("doctor", &["config", "control", "network"]),
     // Built for fuzzing only.
     ("fuzz", &["shop", "till", "portal", "platform", "store", "config"]),
     ("lib", &[]),
@@ -55,7 +56,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("askama", &["portal", "sandbox", "demo"]),
     ("axum", &["portal", "sandbox", "demo"]),
     ("bytes", &["portal", "platform", "sandbox", "demo"]),
-    ("clap", &["main", "till", "network", "sandbox", "listing", "demo"]),
+    ("clap", &["main", "till", "network", "sandbox", "listing", "demo", "doctor"]),
     ("fixed_decimal", &["portal"]),
     ("fluent_bundle", &["portal"]),
     ("fluent_langneg", &["portal"]),

@@ -1,12 +1,19 @@
 //! A customer's phone over plain sockets: pages, forms and the live stream. Keeps no cookies, follows only its own path.
 
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Result, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// Longest wait for anything at all.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// What the portal says about when to open a live stream again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Forms that were sent again because the connection had closed without a word; what they ask for may be done twice.
+pub(crate) static SENT_AGAIN: AtomicU64 = AtomicU64::new(0);
 
 /// One connection, opened anew when the other side has closed it.
 pub(crate) struct Wire {
@@ -49,6 +56,7 @@ impl Wire {
             let mut wire = self.open.take().unwrap_or_else(|| self.connect());
             let mut line = String::new();
             if wire.get_mut().write_all(request.as_bytes()).is_err() || wire.read_line(&mut line).unwrap_or(0) == 0 {
+                SENT_AGAIN.fetch_add(u64::from(method == "POST"), Ordering::Relaxed);
                 continue;
             }
             let status = line.split(' ').nth(1).unwrap().parse().unwrap();
@@ -77,16 +85,18 @@ impl Wire {
         Answer { status, location: header("location"), text: String::from_utf8(text).unwrap() }
     }
 
-    /// The next piece of a chunked answer; `None` at its end.
-    fn piece(&mut self) -> Option<String> {
+    /// The next piece of a chunked answer; `None` at its end. An error: the connection was closed within it.
+    fn piece(&mut self) -> Result<Option<String>> {
         let wire = self.open.as_mut().unwrap();
         let mut line = String::new();
-        wire.read_line(&mut line).unwrap();
+        if wire.read_line(&mut line)? == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
         let length = usize::from_str_radix(line.trim_end(), 16).unwrap();
         let mut piece = vec![0; length + 2];
-        wire.read_exact(&mut piece).unwrap();
+        wire.read_exact(&mut piece)?;
         piece.truncate(length);
-        (length > 0).then(|| String::from_utf8(piece).unwrap())
+        Ok((length > 0).then(|| String::from_utf8(piece).unwrap()))
     }
 }
 
@@ -161,18 +171,28 @@ impl Phone {
         let path = self.page.split("data-live=\"").nth(1).unwrap().split('"').next().unwrap().replace("&#38;", "&");
         let (status, _) = self.live.begin("GET", &path, "");
         assert_eq!(status, 200, "no live stream");
-        assert!(self.live.piece().unwrap().starts_with("retry"));
+        assert!(self.live.piece().unwrap().unwrap().starts_with("retry"));
     }
 
-    /// Waits for the word that the page has changed. When it came.
+    /// Waits for the word that the page has changed. When it came. A stream that was closed is opened again after the time
+    /// that the portal asks for, as browsers do.
     pub(crate) fn changed(&mut self) -> Instant {
         let start = Instant::now();
         loop {
             assert!(start.elapsed() < PATIENCE, "the phone hears of no change:\n{}", self.page);
-            let piece = self.live.piece().expect("the live stream ended");
+            let piece = match self.live.piece() {
+                Ok(piece) => piece.expect("the live stream ended"),
+                Err(error) if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) => {
+                    self.live.open = None;
+                    sleep(RETRY);
+                    self.listen();
+                    continue;
+                }
+                Err(error) => panic!("the phone hears of no change: {error}:\n{}", self.page),
+            };
             let at = Instant::now();
             if piece.starts_with("event") {
-                while self.live.piece().is_some() {}
+                while self.live.piece().unwrap().is_some() {}
                 return at;
             }
         }

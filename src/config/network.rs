@@ -12,8 +12,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What the guests' bridge is called unless the configuration says otherwise.
-const BRIDGE: &str = "guests";
 /// What the box is called on the shop's own network unless the configuration says otherwise.
 const NAME: &str = "tillgate";
 /// More of them in one list are a mistake.
@@ -67,7 +65,7 @@ pub(super) fn read<'t>(
 }
 
 fn read_guests<'t>(reader: &mut Reader<'t>, section: &mut Section<'t>) -> Option<Guests> {
-    let bridge = reader.text(section, "bridge").map_or_else(|| Link::new(BRIDGE), |text| link(reader, &text));
+    let bridge = reader.text(section, "bridge").map_or_else(|| Some(Link::guests()), |text| link(reader, &text));
     let ports = read_list(reader, section, "ports", port);
     let address = reader.need_text(section, "address", "192.168.50.1/24").and_then(|text| {
         let found: Option<Ipv4Net> = net(reader, &text, "192.168.50.1/24");
@@ -351,7 +349,7 @@ fn read_limits<'t>(reader: &mut Reader<'t>, mut section: Section<'t>) -> PhoneLi
         found.and_then(|at| u32::try_from(at.value).ok()).unwrap_or(default)
     };
     let phones_max = count(reader, "phones_max", 1..=10_000, usual.phones_max);
-    let connections_per_sec = count(reader, "connections_per_sec", 5..=1_000, usual.connections_per_sec);
+    let connections_per_sec = count(reader, "connections_per_sec", 5..=100_000, usual.connections_per_sec);
     let lookups_per_sec = count(reader, "lookups_per_sec", 5..=1_000, usual.lookups_per_sec);
     let longest = reader.whole(&mut section, "reach_longest_secs", 60..=86_400);
     let online = reader.whole(&mut section, "online_minutes", 0..=1_440);

@@ -37,7 +37,7 @@ fn the_example_is_right_once_its_files_are_there() {
     assert_eq!(config.tills[0].line, crate::till::LineSettings::default());
     let policy = config.policy();
     let defaults = Policy::with_defaults(policy.currency, policy.tills.clone());
-    assert_eq!(policy, Policy { amount_min_minor: 10, amount_max_minor: 100_000, ..defaults });
+    assert_eq!(policy, Policy { amount_min_minor: 10, amount_max_minor: 100_000, online_secs: 600, ..defaults });
     let odd: Vec<_> = config.warnings.iter().map(|w| w.what.as_str()).collect();
     assert_eq!(odd.len(), 3, "{odd:?}");
     assert!(odd.iter().all(|w| w.starts_with("there is no /dev/serial/by-id/")), "{odd:?}");
@@ -49,14 +49,14 @@ fn every_rule_reaches_the_policy() {
     let folder = folder("rules");
     let rules = "[rules]\nconfirm_secs = 11\npair_idle_secs = 12\nsession_secs = 61\nattempts_max = 4\nmargin_secs = 6\n\
                  unheard = \"refund\"\nunheard_refund_after_secs = 13\nticket_life_hours = 2\ndoubt_hours_max = 5\n\
-                 guesses_max = 7\nguess_pause_secs = 14\n\n[portal]";
+                 guesses_max = 7\nguess_pause_secs = 14\n\n[portal]\nphones_per_address = 9";
     let text = example(&folder);
     let (head, tail) = text.split_once("[rules]").unwrap();
     let (_, tail) = tail.split_once("[portal]").unwrap();
     let config = Config::parse(Path::new("t"), &format!("{head}{rules}{tail}")).unwrap();
     let policy = config.policy();
     let expected = Policy {
-        online_secs: 0,
+        online_secs: 600,
         currency: policy.currency,
         tills: policy.tills.clone(),
         amount_min_minor: 10,
@@ -72,7 +72,7 @@ fn every_rule_reaches_the_policy() {
         guesses_max: 7,
         guess_pause_secs: 14,
     };
-    assert_eq!(policy, expected);
+    assert_eq!((policy, config.portal.phones_per_address), (expected, 9));
     std::fs::remove_dir_all(folder).unwrap();
 }
 

@@ -22,8 +22,45 @@ pub struct Status {
     pub clock: Clock,
     /// The disk that holds the books.
     pub disk: Disk,
-    /// Whether this version governs what phones may reach.
-    pub network: String,
+    /// What phones reach.
+    pub network: Network,
+}
+
+/// Who governs what phones reach, and how that stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// Whether this box does.
+    pub governed: bool,
+    /// Whether the firewall's helper answers.
+    pub helper: bool,
+    /// Phones that are let through.
+    pub let_through: u64,
+    /// Microseconds from the shop's word to the helper's answer, of the newest of them.
+    pub newest_micros: Option<u64>,
+    /// How often the table was taken away and put back, since the daemon started.
+    pub restored: u64,
+    /// How often the helper refused to let a phone through.
+    pub refused: u64,
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.governed {
+            return f.write_str("not governed: phones reach what the shop's router lets them reach");
+        }
+        let helper = if self.helper { "governed" } else { "governed, but the HELPER IS GONE: no phone can pay" };
+        write!(f, "{helper}; {} let through", self.let_through)?;
+        if let Some(micros) = self.newest_micros {
+            write!(f, ", the newest within {micros} us")?;
+        }
+        if self.restored > 0 {
+            write!(f, "; the table was TAKEN AWAY {} times and put back", self.restored)?;
+        }
+        if self.refused > 0 {
+            write!(f, "; the helper REFUSED {} times, see the journal", self.refused)?;
+        }
+        Ok(())
+    }
 }
 
 /// A till.

@@ -47,7 +47,7 @@ fn example() -> Status {
         platform: Platform { state: PlatformState::Up, last_answer_secs: Some(5) },
         clock: Clock { trusted: true },
         disk: Disk { free_bytes: 5 << 30, low: false },
-        network: "not governed by this version".into(),
+        network: Network::default(),
     }
 }
 
@@ -91,7 +91,7 @@ tillgate 0.1.0, running for 1 h 1 min
 platform  up, last answer 5 s ago
 clock     set
 disk      5120 MiB free
-network   not governed by this version
+network   not governed: phones reach what the shop's router lets them reach
 phones    3
 
 TILL  LABEL     LINE     JUNK   BAD  SALE    PORT

@@ -9,7 +9,7 @@ mod sets;
 use super::netlink::{self, Socket};
 use super::phone::{Phone, Way};
 use super::ruleset::{self, Let};
-use super::settings::{NetworkSettings, Paying};
+use super::settings::{Link, NetworkSettings, Paying};
 use super::words::{Answer, Refused, Request, Stats};
 use crate::clock::Clock;
 use crate::shop::time::Mono;
@@ -71,9 +71,9 @@ impl std::error::Error for NetdError {
 
 /// Puts the table in place that lets nobody anywhere, and ends: for the time before the network is up. A table that lets
 /// phones through already is replaced, too.
-pub fn close(settings: &NetworkSettings) -> Result<(), NetdError> {
+pub fn close(bridge: &Link) -> Result<(), NetdError> {
     rights::drop_all_but_one().map_err(NetdError::Rights)?;
-    nft(&ruleset::closed(settings.guests.bridge.as_str())).map_err(NetdError::Table)
+    nft(&ruleset::closed(bridge.as_str())).map_err(NetdError::Table)
 }
 
 /// Runs until killed. The table stays then, and its elements end in their time. `user`: who alone may ask, by name or number.

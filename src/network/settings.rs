@@ -283,6 +283,11 @@ impl Link {
         (first && name.len() <= 15 && name.bytes().all(sound)).then(|| Link(name.to_owned()))
     }
 
+    /// What the guests' bridge is called unless the configuration says otherwise.
+    pub fn guests() -> Link {
+        Link("guests".to_owned())
+    }
+
     /// As the system writes it.
     pub fn as_str(&self) -> &str {
         &self.0

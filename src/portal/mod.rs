@@ -131,6 +131,17 @@ impl Limits {
         self.live_max = self.live_max.min(self.connections_max.saturating_sub(self.connections_max.div_ceil(4)));
         self
     }
+
+    /// The same where so many phones come by one address.
+    #[must_use]
+    pub fn for_phones(mut self, per_address: u32) -> Limits {
+        let times = usize::try_from(per_address).unwrap_or(usize::MAX);
+        self.connections_per_address_max = self.connections_per_address_max.saturating_mul(times);
+        self.visits_per_address_max = self.visits_per_address_max.saturating_mul(times);
+        self.requests_burst = self.requests_burst.saturating_mul(per_address);
+        self.requests_a_second = self.requests_a_second.saturating_mul(per_address);
+        self
+    }
 }
 
 impl Default for Limits {

@@ -106,9 +106,9 @@ impl Fuzzed for Concert {
         asks(&mut Concert::fresh(0), Mono(5), &request, ask);
     }
 
-    /// An acknowledgement in the read that led to the answer was said before it.
+    /// Our answer goes out, again too, at an acknowledgement or a refusal; what else is in that read was said before it.
     fn whole_from(bytes: &[u8]) -> usize {
-        bytes.iter().position(|b| *b == ACK).unwrap_or(bytes.len())
+        bytes.iter().position(|b| matches!(*b, ACK | NAK)).unwrap_or(bytes.len())
     }
 
     fn still_works(&mut self, mut now: Mono) {

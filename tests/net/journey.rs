@@ -117,6 +117,13 @@ impl Shop {
         })
     }
 
+    /// What `tillgate doctor` says.
+    fn doctor(&self) -> String {
+        let mut command = self.bed.the_box().command(env!("CARGO_BIN_EXE_tillgate"));
+        let output = command.arg("doctor").arg("--config").arg(&self.config).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// What `tillgate status` says of the network.
     fn status(&self) -> String {
         let socket = self.stage.file("control.sock");
@@ -265,10 +272,13 @@ fn whatever_is_taken_away_in_the_middle_of_a_payment_it_is_paid() {
     payer.confirms();
     shop.bed.the_box().nft("flush ruleset");
     eventually("the firewall is back", || shop.status().contains("TAKEN AWAY 1 times"));
+    let found = shop.doctor();
+    assert!(found.contains("odd    firewall      its table was taken away 1 times"), "{found}");
     assert!(payer.reaches_the_platform() && !other.reaches_the_platform());
     shop.helper.kill();
     assert!(payer.reaches_the_platform() && !other.reaches_the_platform());
     eventually("it is missed", || shop.status().contains("HELPER IS GONE"));
+    assert!(shop.doctor().contains("WRONG  firewall      its helper does not answer"), "{}", shop.doctor());
     shop.helper.again();
     eventually("it is back", || shop.status().contains("governed; 1 let through"));
     assert!(payer.reaches_the_platform() && !other.reaches_the_platform());

@@ -201,14 +201,20 @@ fn before_the_network_is_up_nobody_gets_anywhere() {
     let bed = Bed::new();
     let _all = everybody(&bed);
     let config = super::helper::config(&bed, "");
-    let mut close = bed.the_box().command(env!("CARGO_BIN_EXE_tillgate"));
-    let output = close.args(["netd", "--closed", "--config"]).arg(config).output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    let stranger = bed.phone(7);
-    for (to, port) in [(own(BOX), PORTAL), (PLATFORM, 443), (PLATFORM, 80), (SHOP_TILL, 22)] {
-        assert_eq!(tcp(&stranger, to, port), End::Silence, "{to} {port}");
+    let text = std::fs::read_to_string(&config).unwrap();
+    // However wrong the file is, the bridge may be there from before.
+    for (good, text) in [(true, text.clone()), (false, format!("{text}\nnonsense\n")), (false, String::new())] {
+        std::fs::write(&config, text).unwrap();
+        bed.the_box().nft("flush ruleset");
+        let mut close = bed.the_box().command(env!("CARGO_BIN_EXE_tillgate"));
+        let output = close.args(["netd", "--closed", "--config"]).arg(&config).output().unwrap();
+        assert_eq!(output.status.success(), good, "{output:?}");
+        let stranger = bed.phone(7);
+        for (to, port) in [(own(BOX), PORTAL), (PLATFORM, 443)] {
+            assert_eq!(tcp(&stranger, to, port), End::Silence, "{to} {port}");
+        }
+        assert_eq!(udp(&stranger, own(BOX), 53), End::Silence);
+        // The box's own traffic is none of its affair.
+        assert_eq!(tcp(&bed.the_box(), PLATFORM, 443), reached("world"));
     }
-    assert_eq!(udp(&stranger, own(BOX), 53), End::Silence);
-    // The box's own traffic is none of its affair.
-    assert_eq!(tcp(&bed.the_box(), PLATFORM, 443), reached("world"));
 }
