@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// How long a test waits for something before it fails.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 /// Programs, and the packages that they are in.
-const NEEDED: [(&str, &str); 12] = [
+const NEEDED: [(&str, &str); 16] = [
     ("ip", "iproute2"),
     ("nft", "nftables"),
     ("dnsmasq", "dnsmasq-base"),
@@ -23,6 +23,10 @@ const NEEDED: [(&str, &str); 12] = [
     ("avahi-browse", "avahi-utils"),
     ("dbus-daemon", "dbus-daemon"),
     ("nsenter", "util-linux"),
+    ("setpriv", "util-linux"),
+    ("busybox", "busybox"),
+    ("chromium", "chromium"),
+    ("chromedriver", "chromium-driver"),
 ];
 
 const CONFIG: &str = r#"[shop]

@@ -49,15 +49,17 @@ fn plays(language: &str, ready: &str, paid: &str, then: impl FnOnce(&House, &Pho
         phone.see(ready);
         picture("2-ready");
         let sale = house.till.asks(1_250);
+        phone.see("12.50");
+        picture("3-confirm");
         phone.tap("form[action$=confirm] button");
         phone.see("Sign in to pay");
         let checkout = phone.url();
         assert!(checkout.starts_with(&format!("https://{PLATFORM}/checkout/")), "{checkout}");
-        picture("3-checkout");
+        picture("4-checkout");
         // Banks ask for a second proof on pages of their own.
         phone.open(&format!("https://{BANK}/3-d-secure"));
         phone.see(&format!("This is {BANK} itself."));
-        picture("4-bank");
+        picture("5-bank");
         phone.open(&checkout);
         phone.write("#account", "anna");
         phone.write("#password", PASSWORD);
@@ -65,11 +67,11 @@ fn plays(language: &str, ready: &str, paid: &str, then: impl FnOnce(&House, &Pho
         phone.see("Thank you. You are taken back to the shop.");
         phone.see("Back to the shop");
         assert!(phone.url().starts_with(&format!("https://{PLATFORM}/")), "{}", phone.url());
-        picture("5-thanks");
+        picture("6-thanks");
         assert_eq!(sale.result().outcome, Outcome::Approved);
         phone.see(paid);
         assert!(phone.url().starts_with("https://pay.shop.example/s/"), "{}", phone.url());
-        picture("6-paid");
+        picture("7-paid");
         then(house, &system, &phone);
     });
 }
@@ -84,7 +86,7 @@ fn goes_online(house: &House, system: &Phone<'_>, phone: &Browser) {
     let began = Instant::now();
     phone.open("http://never-any-tls.example/");
     phone.see("This is never-any-tls.example itself.");
-    phone.picture("network-en-7-internet");
+    phone.picture("network-en-8-internet");
     while system.is_online() {
         assert!(began.elapsed() < Duration::from_secs(75), "it stays online");
     }

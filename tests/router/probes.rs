@@ -3,8 +3,10 @@
 
 use super::bed::wait;
 use super::house::{House, TILL};
+use super::packets::{connected, echoes};
 use super::phone::{Answer, Nothing, Phone, REFUSED};
 use super::table::{PROBES, Real};
+use super::world::ECHO;
 use std::time::{Duration, Instant};
 use tillgate::till::player::Outcome;
 
@@ -117,12 +119,14 @@ fn a_phone_pays_with_everything_real_and_every_system_sees_what_is_true_before_a
     every_probe(&phone, Concludes::Online);
     assert!(!phone.is_captive() && other.is_captive() && !other.is_online());
     house.agrees_on(1);
-    // Standing at a till again it is captive again, with what it had open cut off.
+    // Standing at a till again it is captive again, and what it had open is cut off.
+    let mut open = connected(&house.bed.machine("one"), ECHO, 443);
+    assert!(echoes(&mut open));
     phone.opens(&own);
     phone.sends("/finish", &[]);
     phone.sends("/till", &[("till", TILL)]);
     assert!(phone.is_captive());
     house.agrees_on(0);
-    assert!(!phone.is_online());
+    assert!(!phone.is_online() && !echoes(&mut open));
     assert_eq!(house.elements("online4"), Vec::<String>::new());
 }
