@@ -65,11 +65,16 @@ impl Visitor {
 
     /// Sends the form whose action ends with `action`, with `fields` besides its hidden ones.
     pub async fn send(&mut self, action: &str, fields: &[(&str, &str)]) -> Result<(), Failed> {
+        let (target, body) = self.filled(action, fields)?;
+        self.go(Method::POST, self.absolute(&target)?, body).await
+    }
+
+    /// What [`Visitor::send`] would send: where to, as the page says it, and the body.
+    pub fn filled(&self, action: &str, fields: &[(&str, &str)]) -> Result<(String, String), Failed> {
         let form = self.form(action).ok_or_else(|| format!("the page at {} has no form {action}", self.at.path()))?;
-        let target = self.absolute(&form.action)?;
         let filled = form.hidden.iter().map(|(k, v)| (k.as_str(), v.as_str())).chain(fields.iter().copied());
         let body: Vec<String> = filled.map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
-        self.go(Method::POST, target, body.join("&")).await
+        Ok((form.action, body.join("&")))
     }
 
     /// Whether the page has a form whose action ends with `action`.

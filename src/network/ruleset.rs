@@ -15,8 +15,21 @@ use std::net::IpAddr;
 const NOBODYS: [&str; 6] = ["0.0.0.0/8", "127.0.0.0/8", "192.0.0.0/24", "224.0.0.0/3", "::/8", "ff00::/8"];
 /// Connections at once of one phone that is let through.
 const FLOWS_MAX: u32 = 128;
-/// DHCP requests each second, of all phones together: they have no address to be counted by yet.
+/// DHCP requests each second, of all phones together.
 const LEASES_A_SECOND: u32 = 100;
+/// DHCP requests of one hardware address: two for each time that a phone joins. In an hour one phone that calls itself
+/// many can so take no more than about half of a /24.
+const LEASES_A_MINUTE: u32 = 2;
+const LEASES_AT_ONCE: u32 = 20;
+/// As long as it takes until one may have as many at once again.
+const LEASES_COUNTED_MINUTES: u32 = LEASES_AT_ONCE / LEASES_A_MINUTE;
+/// Hardware addresses that are counted at a time.
+const STATIONS_MAX: u32 = 65_535;
+/// What one phone says to the resolver by TCP, and is answered in whatever way: names are small, and whatever is large is
+/// carried through them.
+const ASKED_BYTES_A_SECOND: u32 = 4_096;
+const ASKED_BYTES_AT_ONCE: u32 = 16_384;
+const ANSWERED_BYTES_A_SECOND: u32 = 32_768;
 /// Addresses of the platform's hosts that are remembered. Each is kept while it is used, and an hour.
 const GARDEN_MAX: u32 = 4_096;
 /// As large as the kernel puts packets together.
@@ -88,6 +101,7 @@ pub fn open(settings: &NetworkSettings, phones: &[Let], garden: &BTreeSet<IpAddr
         rules.other_sets(garden),
         rules.turned(),
         rules.to_the_box(),
+        rules.answers(),
         rules.through(),
         rules.up(),
         rules.up_six(),
@@ -182,9 +196,14 @@ impl<'s> Rules<'s> {
         }
         // As many as there are addresses: nobody can fill them up for the others.
         let counted = format!("- type ipv4_addr; - size {hosts}; - flags dynamic,timeout; - timeout 1m; ");
-        for name in ["knocks4", "lookups4", "up4", "down4"] {
+        for name in ["knocks4", "lookups4", "asked4", "answered4", "up4", "down4"] {
             set(name, &counted);
         }
+        let minutes = LEASES_COUNTED_MINUTES;
+        set(
+            "leases",
+            &format!("- type ether_addr; - size {STATIONS_MAX}; - flags dynamic,timeout; - timeout {minutes}m; "),
+        );
         set("flows4", &format!("- type ipv4_addr; - size {hosts}; - flags dynamic; "));
         if self.six.is_some() {
             let v6 = listed(away().filter(|net| matches!(net, IpNet::V6(_))));
@@ -198,9 +217,9 @@ impl<'s> Rules<'s> {
                 &format!("- type ipv6_addr; - size {size}; - flags dynamic,timeout; - timeout {BACK6_SECS}s; "),
             );
             // A phone makes itself as many addresses as it likes: it is counted by its hardware address.
-            let counted = "- type ether_addr; - size 65535; - flags dynamic,timeout; - timeout 1m; ";
-            for name in ["knocks6", "lookups6", "up6"] {
-                set(name, counted);
+            let counted = format!("- type ether_addr; - size {STATIONS_MAX}; - flags dynamic,timeout; - timeout 1m; ");
+            for name in ["knocks6", "lookups6", "asked6", "up6"] {
+                set(name, &counted);
             }
         }
         text
@@ -240,6 +259,11 @@ impl<'s> Rules<'s> {
         let ports: Vec<_> =
             [Some(settings.portal.http), settings.portal.https].iter().flatten().map(u16::to_string).collect();
         let ports = ports.join(", ");
+        let leases = format!(
+            "update @leases {{ ether saddr limit rate {LEASES_A_MINUTE}/minute burst {LEASES_AT_ONCE} packets }} \
+             limit rate {LEASES_A_SECOND}/second burst {LEASES_A_SECOND} packets"
+        );
+        let asked = format!("limit rate {ASKED_BYTES_A_SECOND} bytes/second burst {ASKED_BYTES_AT_ONCE} bytes");
         let six = self.six.map_or_else(|| "drop".to_owned(), |_| "goto box6".to_owned());
         let mut text = format!(
             "
@@ -249,7 +273,7 @@ impl<'s> Rules<'s> {
 	}}
 	chain box {{
 		meta nfproto ipv6 {six}
-		udp sport 68 udp dport 67 limit rate {LEASES_A_SECOND}/second burst {LEASES_A_SECOND} packets accept
+		udp sport 68 udp dport 67 {leases} accept
 		udp dport 67 drop
 		ip saddr != {subnet} drop
 		ip saddr {own} drop
@@ -259,9 +283,11 @@ impl<'s> Rules<'s> {
 		ip daddr != {own} goto refuse
 		udp dport 53 add @lookups4 {{ ip saddr limit rate {lookups}/second burst {lookups_burst} packets }} accept
 		udp dport 53 drop
-		tcp dport {{ 53, {ports} }} ct state established accept
-		tcp dport {{ 53, {ports} }} add @knocks4 {{ ip saddr limit rate {knocks}/second burst {knocks_burst} packets }} accept
-		tcp dport {{ 53, {ports} }} drop
+		tcp dport 53 update @asked4 {{ ip saddr {asked} }} accept
+		tcp dport 53 drop
+		tcp dport {{ {ports} }} ct state established accept
+		tcp dport {{ {ports} }} add @knocks4 {{ ip saddr limit rate {knocks}/second burst {knocks_burst} packets }} accept
+		tcp dport {{ {ports} }} drop
 		icmp type echo-request add @lookups4 {{ ip saddr limit rate {lookups}/second burst {lookups_burst} packets }} accept
 		goto refuse
 	}}
@@ -273,7 +299,7 @@ impl<'s> Rules<'s> {
                 text,
                 "	chain box6 {{
 		icmpv6 type {{ nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert, mld-listener-report, mld2-listener-report }} add @lookups6 {{ ether saddr limit rate {knocks}/second burst {knocks_burst} packets }} accept
-		ip6 saddr fe80::/10 udp sport 546 udp dport 547 limit rate {LEASES_A_SECOND}/second burst {LEASES_A_SECOND} packets accept
+		ip6 saddr fe80::/10 udp sport 546 udp dport 547 {leases} accept
 		ip6 saddr fe80::/10 ip6 daddr ff02::fb udp dport 5353 add @lookups6 {{ ether saddr limit rate {lookups}/second burst {lookups_burst} packets }} accept
 		ip6 saddr != {subnet} drop
 		ip6 saddr {own} drop
@@ -281,9 +307,11 @@ impl<'s> Rules<'s> {
 		ip6 daddr != {own} goto refuse
 		udp dport 53 add @lookups6 {{ ether saddr limit rate {lookups}/second burst {lookups_burst} packets }} accept
 		udp dport 53 drop
-		tcp dport {{ 53, {ports} }} ct state established accept
-		tcp dport {{ 53, {ports} }} add @knocks6 {{ ether saddr limit rate {knocks}/second burst {knocks_burst} packets }} accept
-		tcp dport {{ 53, {ports} }} drop
+		tcp dport 53 update @asked6 {{ ether saddr {asked} }} accept
+		tcp dport 53 drop
+		tcp dport {{ {ports} }} ct state established accept
+		tcp dport {{ {ports} }} add @knocks6 {{ ether saddr limit rate {knocks}/second burst {knocks_burst} packets }} accept
+		tcp dport {{ {ports} }} drop
 		icmpv6 type echo-request add @lookups6 {{ ether saddr limit rate {lookups}/second burst {lookups_burst} packets }} accept
 		goto refuse
 	}}
@@ -292,6 +320,23 @@ impl<'s> Rules<'s> {
             );
         }
         text
+    }
+
+    /// What the resolver says to guests. By version 6 a phone has any number of addresses: there only what it asks is counted.
+    fn answers(&self) -> String {
+        let answered = slow(Some(ANSWERED_BYTES_A_SECOND.into()), "answered4", "ip daddr");
+        format!(
+            "
+	chain guests_answered {{
+		type filter hook output priority filter; policy accept;
+		oifname \"{}\" meta l4proto {{ tcp, udp }} th sport 53 goto answers
+	}}
+	chain answers {{
+		meta nfproto ipv6 accept
+{answered}	}}
+",
+            self.bridge
+        )
     }
 
     /// Guests reach one another through us as little as anything else.

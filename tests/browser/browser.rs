@@ -30,13 +30,18 @@ pub(crate) struct Browser {
 impl Browser {
     /// Starts a browser that runs scripts, or does not.
     pub(crate) fn start(js: bool) -> Browser {
-        let mut driver = Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).spawn().expect(INSTALL);
+        Browser::start_by(Command::new("chromedriver"), js, &[])
+    }
+
+    /// The same by this command, which is to become chromedriver, and with these arguments for Chromium besides.
+    pub(crate) fn start_by(mut driver: Command, js: bool, more: &[String]) -> Browser {
+        let mut driver = driver.arg("--port=0").stdout(Stdio::piped()).spawn().expect(INSTALL);
         let mut output = BufReader::new(driver.stdout.take().unwrap());
         let port = port(&mut output);
         let profile = std::env::temp_dir().join(format!("tillgate-browser-{}-{port}", std::process::id()));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let mut builder = ClientBuilder::new(HttpConnector::new());
-        builder.capabilities(capabilities(js, &profile));
+        builder.capabilities(capabilities(js, &profile, more));
         let address = format!("http://127.0.0.1:{port}");
         let client =
             runtime.block_on(builder.connect(&address)).expect("chromium starts: apt-get install --yes chromium");
@@ -144,8 +149,8 @@ fn port(output: &mut impl BufRead) -> u16 {
     panic!("chromedriver ended at once");
 }
 
-fn capabilities(js: bool, profile: &Path) -> Capabilities {
-    let arguments = [
+fn capabilities(js: bool, profile: &Path, more: &[String]) -> Capabilities {
+    let usual = [
         "--headless",
         "--no-sandbox",
         "--disable-gpu",
@@ -158,6 +163,7 @@ fn capabilities(js: bool, profile: &Path) -> Capabilities {
         "--lang=en",
         &format!("--user-data-dir={}", profile.display()),
     ];
+    let arguments: Vec<&str> = usual.into_iter().chain(more.iter().map(String::as_str)).collect();
     // Without scripts chromedriver never comes back from a tap with a finger; a mouse can do it.
     let scripts = if js { 1 } else { 2 };
     let chrome = serde_json::json!({

@@ -7,11 +7,13 @@
 //! phone 8  192.168.50.8  ---/                      \--- lan: the shop's own 10.1.1.0/24, a till at 10.1.1.5
 //! ```
 
+pub(super) use super::machine::{Machine, eventually};
+
+use super::machine::ip;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 
 pub(super) const BOX: Ipv4Addr = Ipv4Addr::new(192, 168, 50, 1);
 pub(super) const PLATFORM: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 10));
@@ -21,22 +23,12 @@ pub(super) const PRIVATE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 77, 5));
 pub(super) const SHOP_TILL: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 1, 1, 5));
 pub(super) const PORTAL: u16 = 8_080;
 
-/// Longer than anything here takes on a busy machine.
-const WAIT: Duration = Duration::from_secs(20);
-const LOOK: Duration = Duration::from_millis(10);
-
 static BEDS: AtomicU32 = AtomicU32::new(0);
 
 /// The whole of it. Dropped, nothing of it is left.
 pub(super) struct Bed {
     name: String,
     pub(super) dir: PathBuf,
-}
-
-/// One machine of the bed.
-#[derive(Clone)]
-pub(super) struct Machine {
-    pub(super) namespace: String,
 }
 
 impl Bed {
@@ -138,67 +130,5 @@ impl Drop for Bed {
             let _ = Command::new("/usr/sbin/ip").args(["netns", "del", &namespace]).output();
         }
         let _ = std::fs::remove_dir_all(&self.dir);
-    }
-}
-
-impl Machine {
-    /// Does this in the machine's namespace: on a thread that is there and ends there.
-    pub(super) fn run<T: Send>(&self, what: impl FnOnce() -> T + Send) -> T {
-        std::thread::scope(|scope| {
-            let there = scope.spawn(|| {
-                self.enter();
-                what()
-            });
-            there.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
-    }
-
-    /// Moves this thread there, for good; and so all threads and processes that it starts from now on.
-    pub(super) fn enter(&self) {
-        use rustix::fd::AsFd;
-        use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-        let namespace = std::fs::File::open(format!("/run/netns/{}", self.namespace)).unwrap();
-        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-    }
-
-    /// `ip` there. Words are parted by blanks.
-    pub(super) fn ip(&self, words: &str) {
-        ip(&format!("-n {} {words}", self.namespace));
-    }
-
-    /// A phone gets another address in the place of its own.
-    pub(super) fn moves_to(&self, address: &str) {
-        self.ip("addr flush dev wlan0");
-        self.ip(&format!("addr add {address}/24 dev wlan0"));
-        self.ip("route replace default via 192.168.50.1");
-    }
-
-    /// `nft` there, with this as its whole command.
-    pub(super) fn nft(&self, command: &str) -> Output {
-        let words = ["netns", "exec", &self.namespace, "/usr/sbin/nft", command];
-        let output = Command::new("/usr/sbin/ip").args(words).output().unwrap();
-        assert!(output.status.success(), "nft {command}: {output:?}");
-        output
-    }
-
-    /// A command that is to run there, with what follows as its arguments.
-    pub(super) fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("/usr/sbin/ip");
-        command.args(["netns", "exec", &self.namespace, program]);
-        command
-    }
-}
-
-fn ip(words: &str) {
-    let output = Command::new("/usr/sbin/ip").args(words.split(' ')).output().unwrap();
-    assert!(output.status.success(), "ip {words}: {output:?}");
-}
-
-/// Looks again and again, until it is so.
-pub(super) fn eventually(what: &str, mut is: impl FnMut() -> bool) {
-    let since = Instant::now();
-    while !is() {
-        assert!(since.elapsed() < WAIT, "{what}: not within {WAIT:?}");
-        std::thread::park_timeout(LOOK);
     }
 }

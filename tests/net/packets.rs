@@ -1,6 +1,6 @@
 //! What phones send and the world answers: connections, datagrams and pings, and what became of them.
 
-use super::bed::Machine;
+use super::machine::Machine;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketType};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};

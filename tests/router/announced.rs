@@ -1,8 +1,6 @@
 //! What others hear of the box by multicast DNS, with Avahi's eyes.
 
 use super::bed::{Bed, PLAIN, said, wait};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-use std::os::fd::AsFd;
 use tillgate::config::Config;
 use tillgate::network::announce::{Announcer, Offer};
 
@@ -36,12 +34,7 @@ fn browse(avahi: u32, kind: &str) -> String {
 
 /// Announces from inside the gateway's namespace.
 fn announce(bed: &Bed, config: &Config, offers: &[Offer]) -> Announcer {
-    let place = std::fs::File::open(format!("/run/netns/{}", bed.name("gw"))).unwrap();
-    let inside = || {
-        move_into_link_name_space(place.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-        Announcer::start(config.network.as_ref().unwrap(), offers).unwrap()
-    };
-    std::thread::scope(|scope| scope.spawn(inside).join().unwrap())
+    bed.machine("gw").run(|| Announcer::start(config.network.as_ref().unwrap(), offers).unwrap())
 }
 
 #[test]

@@ -1,14 +1,16 @@
 //! The test bed: a gateway, two phones, and what is behind the uplink, each in a namespace of its own.
 
+use super::machine::Machine;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a test waits for something before it fails.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 /// Programs, and the packages that they are in.
-const NEEDED: [(&str, &str); 12] = [
+const NEEDED: [(&str, &str); 16] = [
     ("ip", "iproute2"),
     ("nft", "nftables"),
     ("dnsmasq", "dnsmasq-base"),
@@ -21,6 +23,10 @@ const NEEDED: [(&str, &str); 12] = [
     ("avahi-browse", "avahi-utils"),
     ("dbus-daemon", "dbus-daemon"),
     ("nsenter", "util-linux"),
+    ("setpriv", "util-linux"),
+    ("busybox", "busybox"),
+    ("chromium", "chromium"),
+    ("chromedriver", "chromium-driver"),
 ];
 
 const CONFIG: &str = r#"[shop]
@@ -67,7 +73,7 @@ pub(super) const PLAIN: &str = "url = \"http://pay.shop.example\"";
 pub(super) struct Bed {
     pub(super) folder: PathBuf,
     id: String,
-    running: Vec<Child>,
+    running: Mutex<Vec<Child>>,
 }
 
 impl Bed {
@@ -83,7 +89,7 @@ impl Bed {
         let folder = std::env::temp_dir().join(format!("tillgate-router-{}-{name}", std::process::id()));
         std::fs::create_dir_all(folder.join("root")).unwrap();
         let id = format!("tg{}{name}", std::process::id());
-        let mut bed = Bed { folder, id, running: Vec::new() };
+        let mut bed = Bed { folder, id, running: Mutex::default() };
         certificate(&bed.folder);
         std::fs::write(bed.folder.join("t.toml"), config(&bed.folder, portal, network)).unwrap();
         for place in ["gw", "one", "two", "net"] {
@@ -158,18 +164,9 @@ impl Bed {
 
     /// The firewall, the gateway's dnsmasq with our file, and one behind the uplink that is the internet's.
     pub(super) fn dnsmasq(&mut self) {
-        let leases = format!("--dhcp-leasefile={}/leases", self.folder.display());
-        let conf = format!("--conf-file={}/root/etc/dnsmasq.d/tillgate.conf", self.folder.display());
         self.firewall();
-        self.start("gw", "dnsmasq", &["-k", "--pid-file", "--user=root", &leases, &conf], &[], "dnsmasq.log");
-        let upstream = [
-            "-k",
-            "--pid-file",
-            "--user=root",
-            "--conf-file=/dev/null",
-            "--no-resolv",
-            "--no-hosts",
-            "--no-daemon",
+        self.own_dnsmasq();
+        self.upstream(&[
             "--host-record=www.example.org,198.51.100.81,2001:db8::81",
             "--host-record=pay.example.net,198.51.100.80",
             "--host-record=static.pay.example.net,198.51.100.79",
@@ -179,8 +176,21 @@ impl Bed {
             "--dns-rr=www.example.org,65,000100000100030268320a",
             "--dns-rr=pay.example.net,65,000100000100030268320a",
             "--address=/pay.shop.example/203.0.113.66",
-        ];
-        self.start("net", "dnsmasq", &upstream, &[], "upstream.log");
+        ]);
+    }
+
+    /// The gateway's dnsmasq with our file; its process id.
+    pub(super) fn own_dnsmasq(&self) -> u32 {
+        let leases = format!("--dhcp-leasefile={}/leases", self.folder.display());
+        let conf = format!("--conf-file={}/root/etc/dnsmasq.d/tillgate.conf", self.folder.display());
+        self.start("gw", "dnsmasq", &["-k", "--pid-file", "--user=root", &leases, &conf], &[], "dnsmasq.log")
+    }
+
+    /// The internet's dnsmasq, with these names.
+    pub(super) fn upstream(&self, names: &[&str]) {
+        let usual =
+            ["-k", "--pid-file", "--user=root", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--no-daemon"];
+        self.start("net", "dnsmasq", &[&usual[..], names].concat(), &[], "upstream.log");
         let up =
             || self.inside("net", "dig", &["+time=1", "+tries=1", "@198.51.100.1", "www.example.org"]).status.success();
         wait(up, || "the resolver behind the uplink does not answer".to_owned());
@@ -191,7 +201,8 @@ impl Bed {
         let (script, seen) = (self.folder.join("bound.sh"), self.folder.join(format!("lease-{phone}")));
         let text = format!(
             "#!/bin/sh\n[ \"$1\" = bound ] || exit 0\nip address replace \"$ip/$mask\" dev \"$interface\"\n\
-             ip route replace default via \"$router\"\nenv > {}\n",
+             ip route replace default via \"$router\"\necho \"nameserver $dns\" > {}\nenv > {}\n",
+            self.resolv_conf(phone).display(),
             seen.display()
         );
         std::fs::write(&script, text).unwrap();
@@ -214,27 +225,55 @@ impl Bed {
         (status.to_owned(), values.filter_map(|l| l.split_whitespace().last()).map(str::to_owned).collect())
     }
 
+    /// What a place has for its `/etc/resolv.conf`; a phone's is as its lease said.
+    fn resolv_conf(&self, place: &str) -> PathBuf {
+        self.folder.join(format!("resolv-{place}.conf"))
+    }
+
+    /// A shell's command in this place, whose names are asked as its [`Bed::resolv_conf`] says; arguments that follow are
+    /// the script's.
+    pub(super) fn with_names(&self, place: &str, script: &str) -> Command {
+        let conf = self.resolv_conf(place);
+        let script = format!("mount --make-rprivate / && mount --bind {} /etc/resolv.conf && {script}", conf.display());
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.name(place), "unshare", "-m", "sh", "-c", &script, "sh"]);
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// The place as a machine.
+    pub(super) fn machine(&self, place: &str) -> Machine {
+        Machine { namespace: self.name(place) }
+    }
+
     pub(super) fn inside(&self, place: &str, program: &str, args: &[&str]) -> Output {
         let name = self.name(place);
         Command::new("ip").args(["netns", "exec", &name, program]).args(args).stdin(Stdio::null()).output().unwrap()
     }
 
     /// Starts a program that goes on until the bed is dropped; returns its process id.
-    pub(super) fn start(&mut self, place: &str, program: &str, args: &[&str], env: &[(&str, &str)], log: &str) -> u32 {
-        let name = self.name(place);
+    pub(super) fn start(&self, place: &str, program: &str, args: &[&str], env: &[(&str, &str)], log: &str) -> u32 {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.name(place), program]).args(args).envs(env.iter().copied());
+        self.keep(command, log)
+    }
+
+    /// Starts this until the bed is dropped, with this log; returns its process id.
+    pub(super) fn keep(&self, mut command: Command, log: &str) -> u32 {
         let log = std::fs::File::create(self.folder.join(log)).unwrap();
-        let child = Command::new("ip")
-            .args(["netns", "exec", &name, program])
-            .args(args)
-            .envs(env.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let child = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         let id = child.id();
-        self.running.push(child);
+        self.running.lock().unwrap().push(child);
         id
+    }
+
+    /// Kills what was started, and is sure that it is gone.
+    pub(super) fn kill(&self, id: u32) {
+        let mut running = self.running.lock().unwrap();
+        let at = running.iter().position(|child| child.id() == id).unwrap();
+        let mut child = running.remove(at);
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     pub(super) fn log(&self, name: &str) -> String {
@@ -244,7 +283,7 @@ impl Bed {
 
 impl Drop for Bed {
     fn drop(&mut self) {
-        for child in &mut self.running {
+        for child in self.running.get_mut().unwrap_or_else(PoisonError::into_inner) {
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -284,7 +323,7 @@ pub(super) fn said(output: &Output) -> String {
 }
 
 /// Asks again and again until it is so; each asking is a process, which takes its time.
-pub(super) fn wait(is_so: impl Fn() -> bool, what: impl Fn() -> String) {
+pub(super) fn wait(mut is_so: impl FnMut() -> bool, what: impl Fn() -> String) {
     let end = Instant::now() + PATIENCE;
     while !is_so() {
         assert!(Instant::now() < end, "it did not come about: {}", what());

@@ -24,7 +24,10 @@ pub(super) fn sysctl(settings: &NetworkSettings) -> Wanted {
          # Addresses that cannot come from there are dropped, and nobody tells anybody of another way.\n\
          -net.ipv4.conf.{key}.rp_filter = 1\n-net.ipv4.conf.{key}.accept_redirects = 0\n\
          -net.ipv4.conf.{key}.send_redirects = 0\n-net.ipv4.conf.{key}.accept_source_route = 0\n\
-         -net.ipv4.conf.{key}.arp_ignore = 2\n",
+         -net.ipv4.conf.{key}.arp_ignore = 2\n\n\
+         # Who claims another\'s address is doubted soon, and the right one found again seconds after it has gone.\n\
+         -net.ipv4.neigh.{key}.base_reachable_time_ms = 5000\n\
+         -net.ipv4.neigh.{key}.delay_first_probe_time = 1\n-net.ipv4.neigh.{key}.ucast_solicit = 1\n",
         // A dot in a name is written as a slash.
         key = bridge.as_str().replace('.', "/"),
     );

@@ -364,7 +364,8 @@ pub(super) struct Till {
 pub(super) struct Asked(Receiver<Result<Ended, PlayError>>);
 
 impl Till {
-    fn on(port: TTYPort) -> Till {
+    /// One at this line.
+    pub(super) fn on(port: TTYPort) -> Till {
         let player = Player::over(port, PlayerSettings::default()).unwrap();
         let key = player.abort_key();
         let ((tell, shown), (jobs, todo), (release, released)) = (channel(), channel(), channel::<()>());

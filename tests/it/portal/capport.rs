@@ -1,5 +1,6 @@
 //! The portal with a certificate: TLS, the captive-portal API, and what phones' systems ask.
 
+use super::probes::PROBES;
 use super::*;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -246,57 +247,6 @@ fn with_a_certificate_the_portals_address_must_be_https() {
     }
 }
 
-/// Every system's question, by host and path; a line that goes is a phone that finds no portal.
-const PROBES: &[(&str, &str, &str)] = &[
-    ("iOS, macOS", "captive.apple.com", "/hotspot-detect.html"),
-    ("iOS, macOS", "captive.apple.com", "/"),
-    ("iOS, macOS", "www.apple.com", "/library/test/success.html"),
-    ("older iOS", "www.appleiphonecell.com", "/library/test/success.html"),
-    ("older iOS", "www.airport.us", "/library/test/success.html"),
-    ("older iOS", "www.ibook.info", "/library/test/success.html"),
-    ("older iOS", "www.itools.info", "/library/test/success.html"),
-    ("older iOS", "www.thinkdifferent.us", "/library/test/success.html"),
-    ("iOS", "netcts.cdn-apple.com", "/"),
-    ("Android", "connectivitycheck.gstatic.com", "/generate_204"),
-    ("Android", "www.google.com", "/generate_204"),
-    ("Android", "www.google.com", "/gen_204"),
-    ("Android", "play.googleapis.com", "/generate_204"),
-    ("older Android, ChromeOS", "clients3.google.com", "/generate_204"),
-    ("older Android, ChromeOS", "connectivitycheck.android.com", "/generate_204"),
-    ("older Android, ChromeOS", "www.gstatic.com", "/generate_204"),
-    ("Samsung", "connectivity.samsung.com.cn", "/generate_204"),
-    ("Xiaomi", "connect.rom.miui.com", "/generate_204"),
-    ("Huawei", "connectivitycheck.platform.hicloud.com", "/generate_204"),
-    ("Huawei", "connectivitycheck.cbg-app.huawei.com", "/generate_204"),
-    ("Honor", "connectivitycheck.platform.hihonorcloud.com", "/generate_204"),
-    ("OPPO, OnePlus, realme", "conn1.oppomobile.com", "/generate_204"),
-    ("OPPO, OnePlus, realme", "conn2.oppomobile.com", "/generate_204"),
-    ("OPPO, OnePlus, realme", "www.google.cn", "/generate_204"),
-    ("OPPO, OnePlus, realme", "developers.google.cn", "/generate_204"),
-    ("vivo", "wifi.vivo.com.cn", "/generate_204"),
-    ("others in China", "www.qualcomm.cn", "/generate_204"),
-    ("others in China", "g.cn", "/generate_204"),
-    ("others in China", "captive.v2ex.co", "/generate_204"),
-    ("Windows 10, 11", "www.msftconnecttest.com", "/connecttest.txt"),
-    ("Windows 10, 11", "ipv6.msftconnecttest.com", "/connecttest.txt"),
-    ("Windows 10, 11", "www.msftconnecttest.com", "/redirect"),
-    ("Windows 7, 8", "www.msftncsi.com", "/ncsi.txt"),
-    ("Edge", "edge-http.microsoft.com", "/captiveportal/generate_204"),
-    ("Firefox", "detectportal.firefox.com", "/canonical.html"),
-    ("Firefox", "detectportal.firefox.com", "/success.txt?ipv4"),
-    ("Firefox", "detectportal.firefox.com", "/success.txt?ipv6"),
-    ("Debian", "network-test.debian.org", "/nm"),
-    ("GNOME", "nmcheck.gnome.org", "/check_network_status.txt"),
-    ("Ubuntu", "connectivity-check.ubuntu.com", "/"),
-    ("Fedora", "fedoraproject.org", "/static/hotspot.txt"),
-    ("Arch", "ping.archlinux.org", "/"),
-    ("KDE", "networkcheck.kde.org", "/"),
-    ("Kindle", "spectrum.s3.amazonaws.com", "/kindle-wifi/wifistub.html"),
-    ("Kindle", "spectrum.s3.amazonaws.com", "/kindle-wifi/wifistub-eink.html"),
-    ("Kindle", "spectrum.s3.amazonaws.com", "/kindle-wifi/wifiredirect.html"),
-    ("anything", "anything.example:8080", "/s/0123456789abcdef0123456789abcdef/"),
-];
-
 /// Android takes 302 for a portal, 204 and bodies of four bytes for none; nobody keeps the answer; people see a link.
 #[test]
 fn every_systems_probe_is_led_to_the_portal() {
@@ -304,7 +254,7 @@ fn every_systems_probe_is_led_to_the_portal() {
     let plain = House::scripted(|_| None);
     let portals = [(&house.house, format!("https://{HOST}/")), (&plain, format!("http://{}/", plain.at))];
     for (house, start) in portals {
-        for (system, host, path) in PROBES {
+        for (system, host, path, _) in PROBES {
             for method in ["GET", "HEAD", "POST", "OPTIONS", "PUT", "BREW"] {
                 for request in [
                     format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"),
