@@ -259,7 +259,7 @@ impl Default for PhoneLimits {
             reach_longest: Duration::from_secs(86_400),
             online: Duration::from_secs(600),
             connections_per_sec: 50,
-            lookups_per_sec: 20,
+            lookups_per_sec: 50,
             bytes_per_sec: None,
         }
     }

@@ -1,8 +1,8 @@
 //! The shop under test: cases as text tables, and random runs; the laws are checked at every step of both.
 
+mod edges;
 #[cfg(feature = "fuzzing")]
 pub(super) mod fuzz;
-mod edges;
 mod laws;
 #[cfg(feature = "model-check")]
 mod model;
