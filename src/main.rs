@@ -348,10 +348,8 @@ fn helper(args: &NetdArgs) -> Exit {
 
 fn examine(args: &DoctorArgs) -> Exit {
     let found = doctor::examine(args);
-    match say(&found.to_string()) {
-        Exit::Good if !found.is_well() => Exit::No,
-        said => said,
-    }
+    let said = say(&found.to_string());
+    if matches!(said, Exit::Good) && !found.is_well() { Exit::No } else { said }
 }
 
 fn check(CheckArgs { config: file }: &CheckArgs) -> Exit {

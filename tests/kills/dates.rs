@@ -4,6 +4,7 @@ use crate::hardship::{confirm, pay};
 use crate::rig::{Dress, Rig};
 use crate::town::pause;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tillgate::shop::effect::Outcome;
 use tillgate::till::player::{self, Ended};
@@ -15,13 +16,13 @@ const DAY_SECS: i64 = 86_400;
 struct Misled {
     rig: Rig,
     offset: PathBuf,
-    _folder: tempfile::TempDir,
 }
 
 impl Misled {
     fn by(secs: i64) -> Misled {
-        let folder = tempfile::tempdir().unwrap();
-        let offset = folder.path().join("offset");
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let offset = std::env::temp_dir().join(format!("tillgate-date-{}-{count}", std::process::id()));
         set(&offset, secs);
         let env = vec![
             ("LD_PRELOAD", library().display().to_string()),
@@ -31,11 +32,17 @@ impl Misled {
         ];
         let mut rig = Rig::dressed(Dress { env, ..Dress::default() });
         rig.start();
-        Misled { rig, offset, _folder: folder }
+        Misled { rig, offset }
     }
 
     fn jumps_to(&self, secs: i64) {
         set(&self.offset, secs);
+    }
+}
+
+impl Drop for Misled {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.offset);
     }
 }
 

@@ -37,7 +37,7 @@ fn what_a_person_has_to_do_about_a_refund_is_over_once_the_platform_says_how_it_
         let (id, attempt, amount) = (RefundId(1), AttemptId(2), eur("1.00"));
         let mut refund =
             Refund { id, attempt, amount, why: RefundWhy::Till, state, needs_person: before, booked: None };
-        refund.hear(answer.clone(), now);
+        refund.hear(answer, now);
         assert_eq!(refund.needs_person.map(|n| n.why), after.map(|n| n.why), "{state:?} {before:?} {answer:?}");
     }
 }
