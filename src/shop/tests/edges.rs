@@ -3,7 +3,8 @@
 use super::super::answers::{is_too_long, pace};
 use super::super::attempt::{NeedsPerson, NeedsPersonWhy, Refund, RefundState, RefundWhy};
 use super::super::calls::Pace;
-use super::super::event::{CallError, Page, PlatformEvent, RefundStatus};
+use super::super::effect::Screen;
+use super::super::event::{Ask, AskKind, CallError, Page, PlatformEvent, RefundStatus, Ticket, TillEvent};
 use super::super::id::{AttemptId, Ids, RefundId};
 use super::super::sale::{SaleState, Telling};
 use super::super::time::{BootId, Mono, Now, Wall};
@@ -123,4 +124,108 @@ fn where_the_platforms_list_was_read_is_written_when_it_has_moved() {
 fn without_the_shops_gift_nothing_is_noted_about_the_internet() {
     let world = played(&format!("{PAID}; a saw; +10s; +10m"));
     assert_eq!(world.disk.sessions[&session("a")].online_until, None);
+}
+
+#[test]
+fn what_is_just_enough_is_taken_and_one_less_is_not() {
+    let taken = |ask: &str| !played(ask).disk.sales.is_empty();
+    for (ask, wanted) in [
+        ("ask 0.01", true),
+        ("ask 1000.00", true),
+        ("ask 1000.01", false),
+        ("ask 12.50 ~35", true),
+        ("ask 12.50 ~34", false),
+    ] {
+        assert_eq!(taken(ask), wanted, "{ask}");
+    }
+    let mut world = played("line-up");
+    world.policy.amount_min_minor = 100;
+    world.open();
+    world.platform(PlatformEvent::Line { up: true });
+    for (minor, wanted) in [("0.99", 0), ("1.00", 1)] {
+        world.till(7, TillEvent::Asked(ask(minor, None)));
+        assert_eq!(world.disk.sales.len(), wanted, "{minor}");
+    }
+}
+
+fn ask(amount: &str, ticket: Option<Ticket>) -> Ask {
+    Ask { ticket, amount: eur(amount), kind: AskKind::Pay, of: None, patience_ms: 120_000, hears_result: true }
+}
+
+#[test]
+fn a_ticket_without_an_epoch_means_its_sale_for_its_life_and_while_that_is_under_way() {
+    let number = |epoch| Some(Ticket { epoch, number: 5 });
+    let life_ms = 12 * HOUR_MS as i64;
+    let sales = |epoch, ended: bool, later_ms| {
+        let mut world = played("line-up");
+        world.till(7, TillEvent::Asked(ask("12.50", number(epoch))));
+        if ended {
+            world.till(7, TillEvent::Aborted { ticket: None });
+            let sale = world.disk.sales[0].0.id;
+            world.till(7, TillEvent::Taken { sale });
+        }
+        world.now.wall = world.now.wall.map(|wall| Wall(wall.0 + later_ms));
+        world.till(7, TillEvent::Asked(ask("12.50", number(epoch))));
+        world.disk.sales.len()
+    };
+    assert_eq!(sales(None, true, life_ms), 1);
+    assert_eq!(sales(None, true, life_ms + 1), 2);
+    assert_eq!(sales(None, false, life_ms + 1), 1, "it is under way");
+    assert_eq!(sales(Some(3), true, 99 * life_ms), 1);
+}
+
+#[test]
+fn an_abort_ends_what_it_names_and_nothing_else() {
+    let one = |number| Some(Ticket { epoch: Some(1), number });
+    let after_abort = |script: &str, ticket| {
+        let mut world = played(script);
+        world.said.clear();
+        world.till(7, TillEvent::Aborted { ticket });
+        (world.said.join("; "), world)
+    };
+    let live = |script, ticket| after_abort(script, ticket).1.disk.sales.last().unwrap().0.is_live();
+    assert!(live("ask 12.50 #1", one(2)));
+    assert!(!live("ask 12.50 #1", one(1)));
+    assert!(!live("ask 12.50 #1", None));
+    // What is over already is told again, of the sale that is meant.
+    let (said, world) = after_abort("ask 12.50 #1; abort; take; ask 3.00 #2", one(1));
+    assert!(world.disk.sales[1].0.is_live() && said.contains("finish"), "{said}");
+    let back = format!("{PAID}; take; refund 5.00 of #1 #2");
+    for (ticket, told) in [(one(2), false), (None, false), (one(9), false), (one(1), true)] {
+        let (said, world) = after_abort(&back, ticket);
+        assert!(world.disk.returns[0].0.is_live(), "its refund has been sent");
+        assert_eq!(said.contains("finish"), told, "{ticket:?}: {said}");
+    }
+    let chosen = format!("{PAID}; take; a finish; a at 7; refund 5.00 #2");
+    for (ticket, live) in [(one(2), false), (None, false), (one(9), true)] {
+        assert_eq!(after_abort(&chosen, ticket).1.disk.returns[0].0.is_live(), live, "{ticket:?}");
+    }
+}
+
+#[test]
+fn a_return_is_followed_while_it_is_open_and_leaves_memory_when_nobody_asks_for_it_any_more() {
+    let back = format!("{PAID}; take; a finish; refund 5.00 of #1 #2");
+    for (script, open, held) in [
+        (back.clone(), 1, 1),
+        (format!("{back}; refunded"), 1, 1),
+        (format!("{back}; refunded; take"), 0, 1),
+        (format!("{back}; refunded; take; ask 3.00 #3; abort; take"), 0, 0),
+        (format!("{back}; restart"), 1, 1),
+        (format!("{back}; refunded; take; restart"), 0, 1),
+    ] {
+        let world = played(&script);
+        assert_eq!((world.shop.open_returns().count(), world.shop.returns.len()), (open, held), "{script}");
+    }
+    // A start has nothing to write about it.
+    let before = played(&back).disk;
+    assert_eq!(played(&format!("{back}; restart")).disk, before);
+    assert_eq!(alarms(&format!("{back}; refunded; unheard; restart; offline; online; unheard")), 1);
+}
+
+#[test]
+fn a_visit_does_not_end_while_its_sale_is_under_way() {
+    let world = played("short-visits; reboot; line-up; a at 7; ask 12.50 #1; a confirm; open; +20s; paid");
+    assert!(matches!(world.shown.get(&session("a")), Some(Screen::Result(_))));
+    let world = played(&format!("short-visits; reboot; line-up; {PAID}; +20s"));
+    assert!(!world.disk.sessions.contains_key(&session("a")), "the sale is over");
 }

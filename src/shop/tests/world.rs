@@ -491,6 +491,7 @@ impl World {
             "disk-well" => self.handle(Event::NewSales(Ok(()))),
             "store-damaged" => self.handle(Event::NewSales(Err(NoSales::StoreDamaged))),
             "refund-by-policy" => self.policy.unheard_refund_after_secs = Some(60),
+            "short-visits" => self.policy.session_secs = 10,
             "online-by-policy" => self.policy.online_secs = 600,
             "restart" => self.restart(self.now.boot),
             "reboot" => self.restart(BootId(self.now.boot.0 + 1)),
