@@ -25,6 +25,9 @@ impl Shop {
             self.settle_return(*id, turn);
         }
         self.settle_visits(turn);
+        // A return that is over needs its sale no more.
+        let backs = returns.iter().filter_map(|id| self.returns.get(id)?.given.state.back());
+        turn.let_go.extend(backs.map(|back| back.sale));
         turn.let_go.extend(sales);
         turn.let_go.extend(returns);
         turn.let_go.extend(&self.fetched);

@@ -171,6 +171,16 @@ fn a_ticket_without_an_epoch_means_its_sale_for_its_life_and_while_that_is_under
     assert_eq!(sales(None, true, life_ms), 1);
     assert_eq!(sales(None, true, life_ms + 1), 2);
     assert_eq!(sales(None, false, life_ms + 1), 1, "it is under way");
+    // To be asked for again does not make it younger.
+    let mut world = played("line-up");
+    for (later_ms, wanted) in [(0, 1), (life_ms / 2, 1), (life_ms / 2 + 1, 2)] {
+        world.now.wall = world.now.wall.map(|wall| Wall(wall.0 + later_ms));
+        world.till(7, TillEvent::Asked(ask("12.50", number(None))));
+        world.till(7, TillEvent::Aborted { ticket: None });
+        let sale = world.disk.sales.last().unwrap().0.id;
+        world.till(7, TillEvent::Taken { sale });
+        assert_eq!(world.disk.sales.len(), wanted);
+    }
     assert_eq!(sales(Some(3), true, 99 * life_ms), 1);
 }
 
@@ -216,6 +226,8 @@ fn a_return_is_followed_while_it_is_open_and_leaves_memory_when_nobody_asks_for_
         let world = played(&script);
         assert_eq!((world.shop.open_returns().count(), world.shop.returns.len()), (open, held), "{script}");
     }
+    let world = played(&format!("{back}; refunded; take; ask 3.00 #3; abort; take"));
+    assert_eq!(world.shop.sales.len(), 1, "the till's last");
     // A start has nothing to write about it.
     let before = played(&back).disk;
     assert_eq!(played(&format!("{back}; restart")).disk, before);
@@ -228,4 +240,52 @@ fn a_visit_does_not_end_while_its_sale_is_under_way() {
     assert!(matches!(world.shown.get(&session("a")), Some(Screen::Result(_))));
     let world = played(&format!("short-visits; reboot; line-up; {PAID}; +20s"));
     assert!(!world.disk.sessions.contains_key(&session("a")), "the sale is over");
+}
+
+#[test]
+fn a_request_that_waits_for_the_line_is_ended_by_its_own_abort_and_others_are_answered() {
+    let one = |number| Some(Ticket { epoch: Some(1), number });
+    let waits = format!("{PAID}; take; a finish; restart; line-doubt; ask 3.00 #2");
+    let world = || {
+        let mut world = played(&waits);
+        assert_eq!(world.disk.sales.len(), 1, "it waits");
+        world.said.clear();
+        world
+    };
+    for (ticket, begins, told) in
+        [(one(2), false, false), (None, false, false), (one(9), true, false), (one(1), true, true)]
+    {
+        let mut world = world();
+        world.till(7, TillEvent::Aborted { ticket });
+        assert_eq!(world.said.join("; ").contains("finish"), told, "{ticket:?}: {:?}", world.said);
+        world.platform(PlatformEvent::Line { up: true });
+        assert_eq!(world.disk.sales.len(), if begins { 2 } else { 1 }, "{ticket:?}");
+    }
+    for (ticket, told) in [(one(1), true), (one(2), false)] {
+        let mut world = world();
+        world.till(7, TillEvent::AskedAgain { ticket });
+        assert_eq!(world.said.join("; ").contains("finish"), told, "{ticket:?}: {:?}", world.said);
+    }
+}
+
+#[test]
+fn a_till_that_knows_some_other_receipt_says_nothing_about_the_last_one() {
+    let refunds = |script: &str| played(script).disk.sales[0].0.refunds.len();
+    assert_eq!(refunds(&format!("{PAID}; unheard; knows 9")), 0);
+    assert_eq!(refunds(&format!("{PAID}; unheard; knows 1")), 0, "it has it");
+    let second =
+        "a at 7; ask 3.00 #1; a confirm; open; paid; take; a finish; a at 7; ask 12.50 #2; a confirm; open; paid";
+    let refunds = |script: &str| played(script).disk.sales[1].0.refunds.len();
+    assert_eq!(refunds(&format!("{second}; unheard; knows 1")), 1, "it has the one before");
+    assert_eq!(refunds(&format!("{second}; take; knows 1")), 0, "it has said that it has the last one");
+}
+
+#[test]
+fn a_phone_chooses_among_its_payments_of_which_so_much_is_left() {
+    let two = format!("{PAID}; take; a finish; a at 7; ask 3.00 #2; a confirm; open; paid; take; a finish; a at 7");
+    for (asked, offered) in [("2.00", 2), ("3.00", 2), ("3.01", 1), ("12.50", 1)] {
+        let world = played(&format!("{two}; refund {asked} #3"));
+        let Some(Screen::ChooseReturn { payments, .. }) = world.shown.get(&session("a")) else { panic!("{asked}") };
+        assert_eq!(payments.len(), offered, "{asked}");
+    }
 }
