@@ -3,10 +3,12 @@
 use super::super::answers::{is_too_long, pace};
 use super::super::attempt::{NeedsPerson, NeedsPersonWhy, Refund, RefundState, RefundWhy};
 use super::super::calls::Pace;
-use super::super::effect::Screen;
+use super::super::effect::{CancelledWhy, Effect, Progress, Screen, TillAnswer};
 use super::super::event::{Ask, AskKind, CallError, Page, PlatformEvent, RefundStatus, Ticket, TillEvent};
+use super::super::giveback::ReturnState;
 use super::super::id::{AttemptId, Ids, RefundId};
-use super::super::sale::{SaleState, Telling};
+use super::super::policy::Policy;
+use super::super::sale::{AbortWhy, SaleState, Telling};
 use super::super::time::{BootId, Mono, Now, Wall};
 use super::world::{alarms, eur, play, played, session};
 
@@ -287,5 +289,82 @@ fn a_phone_chooses_among_its_payments_of_which_so_much_is_left() {
         let world = played(&format!("{two}; refund {asked} #3"));
         let Some(Screen::ChooseReturn { payments, .. }) = world.shown.get(&session("a")) else { panic!("{asked}") };
         assert_eq!(payments.len(), offered, "{asked}");
+    }
+}
+
+#[test]
+fn nothing_is_due_before_its_time() {
+    let policy = Policy::with_defaults(eur("1.00").currency(), [super::world::till(7)].into());
+    let offered = played("a at 7; ask 12.50 #1").disk.sales[0].0.clone();
+    let paying = played("a at 7; ask 12.50 #1; a confirm; open").disk.sales[0].0.clone();
+    let (session, until) = (session("a"), Mono(2_000_000));
+    for state in [
+        SaleState::Offered { session, until },
+        SaleState::Paying { session, back_by: Some(until) },
+        SaleState::Aborting { session, why: AbortWhy::Till, until },
+        SaleState::Cancelled { why: CancelledWhy::Till, telling: Telling::TakeLater { at: until, times: 1 } },
+    ] {
+        let mut sale = if matches!(state, SaleState::Offered { .. }) { offered.clone() } else { paying.clone() };
+        (sale.state, sale.ends) = (state, Mono(3_000_000));
+        sale.pass(at(1, until.0 - 1, None), &policy);
+        assert_eq!(sale.state, state, "a millisecond early");
+        sale.pass(at(1, until.0, None), &policy);
+        assert_ne!(sale.state, state);
+    }
+    let choosing = played(&format!("{PAID}; take; a finish; a at 7; refund 5.00 #2")).disk.returns[0].0.clone();
+    let sending = played(&format!("{PAID}; take; refund 5.00 of #1 #2")).disk.returns[0].0.clone();
+    for (mut given, due) in [(choosing.clone(), choosing.state.deadline_of_choice()), (sending.clone(), sending.ends)] {
+        let before = given.state;
+        given.pass(at(1, due.0 - 1, None));
+        assert_eq!(given.state, before, "a millisecond early");
+        given.pass(at(1, due.0, None));
+        assert_ne!(given.state, before);
+    }
+}
+
+impl ReturnState {
+    fn deadline_of_choice(&self) -> Mono {
+        let ReturnState::Choosing { until, .. } = self else { panic!("{self:?}") };
+        *until
+    }
+}
+
+#[test]
+fn states_have_the_names_that_the_books_know() {
+    let of = |script: &str| played(script).disk.sales[0].0.state.name();
+    let scripts =
+        ["ask 12.50 #1", "a at 7; ask 12.50 #1", "a at 7; ask 12.50 #1; a confirm", PAID, "ask 12.50 #1; abort"];
+    assert_eq!(scripts.map(of), ["waiting", "offered", "paying", "approved", "cancelled"]);
+    let of = |script: &str| played(&format!("{PAID}; take; a finish; {script}")).disk.returns[0].0.state.name();
+    let scripts = ["a at 7; refund 5.00 #2", "refund 5.00 of #1 #2", "refund 5.00 of #1 #2; refunded"];
+    assert_eq!(scripts.map(of), ["choosing", "sending", "returned"]);
+}
+
+#[test]
+fn a_till_is_told_when_its_refund_is_in_doubt_and_not_when_another_is() {
+    let told = |script: &str| {
+        played(&format!("{PAID}; take; {script}")).left.iter().any(|effect| {
+            let Effect::Till { answer: TillAnswer::Progress { progress, .. }, .. } = effect else { return false };
+            *progress == Progress::Checking
+        })
+    };
+    assert!(!told("refund 5.00 of #1 #2"));
+    assert!(told("refund 5.00 of #1 #2; refund-unknown"));
+    assert!(!told("refund 1.00 of #1 #2; refunded; take; refund 5.00 of #1 #3"));
+}
+
+#[test]
+fn a_result_that_is_put_off_for_ever_counts_as_not_heard_after_sixty_times() {
+    let put_off = |script: &str, times: u64| {
+        let mut world = played(script);
+        for _ in 0..times {
+            let sale = world.disk.newest(super::world::till(7), None).unwrap();
+            world.till(7, TillEvent::TakeLater { sale, after_ms: 2_000 });
+            world.wait(2_000);
+        }
+        world.disk.alarms
+    };
+    for script in [PAID.to_owned(), format!("{PAID}; take; refund 5.00 of #1 #2; refunded")] {
+        assert_eq!((put_off(&script, 59), put_off(&script, 61)), (0, 1), "{script}");
     }
 }

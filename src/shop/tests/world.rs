@@ -406,7 +406,7 @@ impl World {
     }
 
     /// Time goes by, every deadline on the way at its own time.
-    fn wait(&mut self, ms: u64) {
+    pub(super) fn wait(&mut self, ms: u64) {
         let end = self.now.mono.plus_ms(ms);
         while self.shop.deadline() <= end {
             let at = self.shop.deadline().max(self.now.mono);
