@@ -265,6 +265,10 @@ impl Concert {
         if tries < REQUEST_TRIES {
             self.place = Place::Message { until: now.plus_ms(REQUEST_WAIT_MS), begun: None, tries };
         } else {
+            // The till's next word comes first: a call on the heels of our refusal would meet it.
+            if let Some(telling) = &mut self.telling {
+                telling.next = telling.next.max(now.plus_ms(CALL_EVERY_MS));
+            }
             self.rest(now, out);
         }
     }

@@ -615,6 +615,28 @@ fn a_till_that_is_busy_is_called_again() {
 }
 
 #[test]
+fn a_till_whose_message_was_refused_for_the_last_time_is_not_called_on_its_heels() {
+    let mut play = Play::new();
+    // It never closes, so that it may not know that we took its request, and calls again.
+    play.hears(&[&[ENQ][..], &framed(BODY.as_bytes())].concat());
+    assert_eq!(play.said(), [ACK, ACK]);
+    play.due_after(EOT_WAIT_MS);
+    assert!(matches!(play.events().as_slice(), [TillEvent::Asked(_)]));
+    play.accepted(SALE);
+    play.hears(&[ENQ]);
+    assert_eq!(play.said(), [ACK]);
+    play.finished(Outcome::Approved);
+    for _ in 0..REQUEST_TRIES {
+        assert!(play.said().is_empty());
+        play.hears(&[STX, b'x']);
+        play.due_after(GAP_MS);
+        assert_eq!(play.said(), [NAK]);
+    }
+    play.due_after(CALL_EVERY_MS);
+    assert_eq!(play.said(), [ENQ]);
+}
+
+#[test]
 fn an_answer_that_is_not_understood_is_said_again_three_times_at_most() {
     for times in 0..=ANSWER_REPEATS + 1 {
         let mut play = Play::new();

@@ -400,7 +400,10 @@ impl Ledger {
             TillAnswer::Accepted { sale, ticket, .. } if self.given_on_disk(scene, *sale).is_some() => {
                 self.return_accepted(scene, till, *ticket, *sale);
             }
-            TillAnswer::Progress { sale, progress, .. } if self.given.contains_key(sale) => {
+            // The power may have gone between writing it and accepting it: then this is the first word about it.
+            TillAnswer::Progress { sale, progress, .. }
+                if self.given.contains_key(sale) || self.given_on_disk(scene, *sale).is_some() =>
+            {
                 let live = self.given_on_disk(scene, *sale).is_some_and(|given| given.is_live());
                 self.law(15, live || !scene.single, || format!("{progress:?} of a return that is over"));
             }
