@@ -290,6 +290,12 @@ fn a_phone_chooses_among_its_payments_of_which_so_much_is_left() {
         let Some(Screen::ChooseReturn { payments, .. }) = world.shown.get(&session("a")) else { panic!("{asked}") };
         assert_eq!(payments.len(), offered, "{asked}");
     }
+    // Who says no sum is shown none, and not one of nothing.
+    for (asked, shown) in [("reverse #3", None), ("refund 3.00 #3", Some(eur("3.00")))] {
+        let world = played(&format!("{two}; {asked}"));
+        let Some(Screen::ChooseReturn { facts, .. }) = world.shown.get(&session("a")) else { panic!("{asked}") };
+        assert_eq!(facts.amount, shown, "{asked}");
+    }
 }
 
 #[test]

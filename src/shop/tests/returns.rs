@@ -175,6 +175,12 @@ fn without_a_reference_the_phone_at_the_till_chooses_one_of_its_own_payments() {
     after(TAKEN, "b at 7; refund 5.00", "refuse NoPhone");
     after(TAKEN, "b at 7; a at 7; refund 5.00", "refuse NoPhone");
     after(TAKEN, "a at 8; refund 5.00", "refuse NoPhone");
+    // A reversal may name what was paid or what is left of it.
+    let part = format!("{TAKEN}; refund 2.50 of #1; refunded; take; a at 7");
+    for (named, offered) in [("12.50", true), ("10.00", true), ("11.00", false), ("2.50", false)] {
+        let answer = if offered { "accept; offered; a:choose all of 7:10.00" } else { "refuse NoPhone" };
+        after(&part, &format!("reverse {named}"), answer);
+    }
     // What is on disk only counts, too.
     let older = format!("{TAKEN}; ask 1.00 #2; abort; take; restart");
     after(&older, "a at 7; refund 5.00", "accept; offered; a:choose 5.00 of 7:5.00");
