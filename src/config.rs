@@ -12,6 +12,7 @@ pub use fault::{FAULTS_MAX, Fault, Faults};
 pub use till::Till;
 
 use crate::network::settings::{Link, NetworkSettings};
+use crate::platform::identity::{Folder, Identity, Which};
 use crate::shop::money::{Amount, Currency};
 use crate::shop::policy::Policy;
 use reader::{At, Reader, Section};
@@ -30,6 +31,8 @@ pub const LANGUAGES: [&str; 6] = ["en", "de", "fr", "es", "zh-Hans", "ar"];
 
 const FILE_BYTES_MAX: usize = 1 << 20;
 const PINS_MAX: usize = 4;
+/// What stands in `[platform]` if people and not `tillgate enroll` look after keys.
+const NAMED: [&str; 4] = ["ca", "certificate", "key", "pins"];
 /// More brackets are opened by no file of ours.
 const BRACKETS_MAX: usize = 4_096;
 /// So many fit into any stack, however deep they stand in one another.
@@ -103,7 +106,23 @@ pub struct Secure {
 pub struct Platform {
     /// Its address: https, absolute, without a slash at the end.
     pub url: String,
-    /// PEM: who may have signed its certificate.
+    /// Whom we believe there, and who we are.
+    pub trust: Trust,
+}
+
+/// Where keys and certificates are.
+#[derive(Clone, Debug)]
+pub enum Trust {
+    /// Where the configuration says.
+    Named(Box<Named>),
+    /// Where `tillgate enroll` put them, and what is there.
+    Enrolled(Folder, Box<Identity>),
+}
+
+/// What the configuration names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// PEM: who may have signed the platform's certificate.
     pub ca: PathBuf,
     /// PEM: our certificate.
     pub certificate: PathBuf,
@@ -202,6 +221,16 @@ impl Config {
         name.and_then(Link::new).unwrap_or_else(Link::guests)
     }
 
+    /// The directory of the books that this file names, or would by its silence, however wrong all else in it is.
+    pub fn state_whatever_else(file: &Path) -> Result<PathBuf, Faults> {
+        let bytes = pair::read(file).map_err(|cause| Faults::Unreadable { file: file.to_owned(), cause })?;
+        let text = String::from_utf8_lossy(&bytes);
+        let (table, _) = DeTable::parse_recoverable(&text);
+        let store = table.get_ref().get("store").and_then(|store| store.get_ref().as_table());
+        let path = store.and_then(|store| store.get("path")).and_then(|path| path.get_ref().as_str());
+        Ok(state_of(Path::new(path.unwrap_or(STORE))))
+    }
+
     /// The rules for the shop.
     pub fn policy(&self) -> Policy {
         self.policy.clone()
@@ -219,10 +248,8 @@ fn read<'t>(reader: &mut Reader<'t>, mut root: Section<'t>) -> Option<Config> {
     let portal = reader
         .need_section(&mut root, "portal", "add [portal] with listen and url")
         .and_then(|section| read_portal(reader, section));
-    let platform = reader
-        .need_section(&mut root, "platform", "add [platform] with url, ca, certificate, key and pins")
-        .and_then(|section| read_platform(reader, section));
     let store = read_place(reader, &mut root, "store", "path", STORE);
+    let platform = read_platform(reader, &mut root, &Folder::below(&state_of(&store)));
     let control = read_place(reader, &mut root, "control", "socket", CONTROL);
     let network = network::read(reader, &mut root, portal.as_ref());
     let tills = till::read(reader, &mut root);
@@ -428,7 +455,58 @@ fn read_secure(
     Some(Secure { listen: place, certificate: certificate.value, key: key.value })
 }
 
-fn read_platform<'t>(reader: &mut Reader<'t>, mut platform: Section<'t>) -> Option<Platform> {
+/// What the configuration names goes before what `tillgate enroll` wrote; the keys are named all four, or none.
+fn read_platform<'t>(reader: &mut Reader<'t>, root: &mut Section<'t>, folder: &Folder) -> Option<Platform> {
+    let is_named = root.has("platform");
+    let section = reader.section(root, "platform");
+    if is_named && section.is_none() {
+        return None;
+    }
+    let names = |section: &Section<'_>| NAMED.iter().any(|key| section.has(key));
+    match section {
+        Some(section) if names(&section) => read_named(reader, section),
+        other => read_enrolled(reader, other, folder),
+    }
+}
+
+fn read_enrolled<'t>(reader: &mut Reader<'t>, section: Option<Section<'t>>, folder: &Folder) -> Option<Platform> {
+    let (mut at, mut named) = (0..0, None);
+    if let Some(mut platform) = section {
+        at = platform.span();
+        let url = reader.text(&mut platform, "url");
+        // None of these is there, but one that is written in another way may be meant.
+        for key in NAMED {
+            reader.text(&mut platform, key);
+        }
+        reader.end(platform);
+        if let Some(url) = url {
+            at = url.span.clone();
+            named = Some(address(reader, &url, &["https"])?);
+        }
+    }
+    let identity = match folder.identity() {
+        Ok(Some(identity)) => identity,
+        Ok(None) => {
+            let what = format!("this box is not enrolled at a platform: there is no {}", folder.file(Which::Identity).display());
+            reader.fault(&at, what, "run `tillgate enroll URL CODE`, or add [platform] with url, ca, certificate, key and pins");
+            return None;
+        }
+        Err(error) => {
+            let fix = "enrol this box again with a new code, or run this as root if it may not be read";
+            reader.fault(&at, error.to_string(), fix);
+            return None;
+        }
+    };
+    let enrolled = identity.url().to_owned();
+    let url = named.unwrap_or_else(|| enrolled.clone());
+    if url != enrolled {
+        let what = format!("this box is enrolled at {enrolled}, and is to use that certificate here");
+        reader.warn(&at, what, "take `url` away, or enrol this box again");
+    }
+    Some(Platform { url, trust: Trust::Enrolled(folder.clone(), Box::new(identity)) })
+}
+
+fn read_named<'t>(reader: &mut Reader<'t>, mut platform: Section<'t>) -> Option<Platform> {
     let url = reader.need_text(&mut platform, "url", "https://pay.example:8443");
     let files =
         [("ca", "platform-ca.pem"), ("certificate", "gateway.pem"), ("key", "gateway.key")].map(|(key, name)| {
@@ -447,7 +525,13 @@ fn read_platform<'t>(reader: &mut Reader<'t>, mut platform: Section<'t>) -> Opti
     if let (Some(certificate), Some(key)) = (&certificate, &key) {
         check_pair(reader, certificate, key);
     }
-    Some(Platform { url: url?, ca: ca?.value, certificate: certificate?.value, key: key?.value, pins: pins? })
+    let named = Named { ca: ca?.value, certificate: certificate?.value, key: key?.value, pins: pins? };
+    Some(Platform { url: url?, trust: Trust::Named(Box::new(named)) })
+}
+
+/// The directory of the books is the state directory.
+fn state_of(store: &Path) -> PathBuf {
+    store.parent().unwrap_or(Path::new("/")).to_owned()
 }
 
 fn check_pair(reader: &mut Reader<'_>, certificate: &At<PathBuf>, key: &At<PathBuf>) {

@@ -1,15 +1,17 @@
 //! The daemon put together from its parts, its signals and its end. Decides nothing about money.
 
 use crate::clock::Clock;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Trust};
 use crate::control::{self, Control, Request, Response};
 use crate::gateway::{Gateway, Ins, LOOKS_MAX, Look, Outs};
 use crate::inbox::Inbox;
 use crate::network::announce::{Announcer, Offer};
 use crate::network::{Conversation, Neighbours, Reaches};
 use crate::platform::Desk;
-use crate::platform::channel::{Channel, ChannelSettings};
+use crate::platform::channel::{Channel, ChannelError, ChannelSettings, certificate_life};
 use crate::platform::counter::{Counter, CounterSettings};
+use crate::platform::life::Nearness;
+use crate::platform::renewal::{Own, Renewal};
 use crate::portal::{self, Language, MacOf, Portal, PortalSettings, SecureSettings};
 use crate::ring::Stopped;
 use crate::shop::event::{Event, NoSales};
@@ -75,6 +77,7 @@ pub struct Daemon {
     _control: Option<Control>,
     _reaches: Option<Conversation>,
     counter: Arc<Counter>,
+    renewal: Arc<Renewal>,
     platform: String,
     runtime: Arc<Runtime>,
 }
@@ -98,14 +101,16 @@ impl Daemon {
         let unread = store.unread();
         clear_backups(&config.store);
         let loaded = store.load().map_err(|e| fail("the store cannot be read")(e.into()))?;
-        let clock = Clock::new(loaded.last_wall).map_err(|e| fail("the machine's boot has no id")(e.into()))?;
+        let no_boot = |e: io::Error| fail("the machine's boot has no id")(e.into());
+        let clock = Clock::new(loaded.last_wall).map_err(no_boot)?;
+        let clock_of_renewal = Clock::new(loaded.last_wall).map_err(no_boot)?;
 
         let (inbox, events) = Inbox::new();
-        let channel = channel_settings(config);
-        let open =
-            Channel::open(&channel).map_err(|e| fail("the channel to the platform cannot be set up")(e.into()))?;
+        let url = config.platform.url.clone();
+        let open = channel(config).map_err(|e| fail("the channel to the platform cannot be set up")(e.into()))?;
         let settings = CounterSettings { shop_name: config.shop.name.clone(), portal_url: config.portal.url.clone() };
         let counter = Arc::new(Counter::new(open, settings));
+        let renewal = Arc::new(Renewal::start(handle, own(config), Arc::clone(&counter), clock_of_renewal));
         let desk = Desk::start(handle, Arc::clone(&counter), inbox.clone());
         let network = config.network.as_ref().map(|network| {
             Neighbours::follow(network).map(|neighbours| (Reaches::new(network, neighbours.clone()), neighbours))
@@ -138,7 +143,8 @@ impl Daemon {
             .name("tillgate-ring".into())
             .spawn(move || gateway.run(ins, &on))
             .map_err(|e| fail("the system gives no thread")(e.into()))?;
-        let answers = Answers { look, seen, reaches, store: config.store.clone(), since: Instant::now() };
+        let renewals = Arc::clone(&renewal);
+        let answers = Answers { look, seen, reaches, renewals, store: config.store.clone(), since: Instant::now() };
         let control = Control::start(handle, &config.control, move |request| answers.clone().answer(request));
         let control = control.map_err(|e| fail("the control socket cannot be opened")(e.into()))?;
         let announcer = announce(config);
@@ -150,7 +156,8 @@ impl Daemon {
             _control: Some(control),
             _reaches: conversation,
             counter,
-            platform: channel.url,
+            renewal,
+            platform: url,
             runtime,
         })
     }
@@ -166,9 +173,22 @@ impl Daemon {
         let fail = DaemonError::new;
         let next = secure_settings(config).map(|files| Portal::read_certificate(&files)).transpose();
         let next = next.map_err(|e| fail("the portal's certificate cannot be read")(e.into()))?;
-        let channel = ChannelSettings { url: self.platform.clone(), ..channel_settings(config) };
-        let taken = self.counter.channel().reload(&channel);
-        taken.map_err(|e| fail("the channel to the platform cannot be set up")(e.into()))?;
+        let no_channel = || fail("the channel to the platform cannot be set up");
+        match &config.platform.trust {
+            Trust::Named(named) => {
+                let taken = self.counter.channel().reload(&channel_settings(&self.platform, named));
+                taken.map_err(|e| no_channel()(e.into()))?;
+            }
+            Trust::Enrolled(..) if config.platform.url != self.platform => {
+                let why = "this box is enrolled at another address than the one in use: restart the daemon to go there";
+                return Err(no_channel()(why.into()));
+            }
+            Trust::Enrolled(_, identity) => {
+                let taken = self.counter.channel().exchange(identity.credentials());
+                taken.map_err(|e| no_channel()(e.into()))?;
+            }
+        }
+        self.renewal.turn_to(own(config));
         if let Some(next) = next {
             self.portal.take_certificate(next);
         }
@@ -297,9 +317,25 @@ fn time_zone(config: &Config) -> Option<jiff::tz::TimeZone> {
     named.or_else(|| Some(jiff::tz::TimeZone::system()))
 }
 
-fn channel_settings(config: &Config) -> ChannelSettings {
-    let config::Platform { url, ca, certificate, key, pins } = config.platform.clone();
-    ChannelSettings { url, ca_file: ca, certificate_file: certificate, key_file: key, pins }
+fn channel_settings(url: &str, named: &config::Named) -> ChannelSettings {
+    let config::Named { ca, certificate, key, pins } = named.clone();
+    ChannelSettings { url: url.to_owned(), ca_file: ca, certificate_file: certificate, key_file: key, pins }
+}
+
+fn channel(config: &Config) -> Result<Channel, ChannelError> {
+    let config::Platform { url, trust } = &config.platform;
+    match trust {
+        Trust::Named(named) => Channel::open(&channel_settings(url, named)),
+        Trust::Enrolled(_, identity) => Channel::with(url, identity.credentials()),
+    }
+}
+
+/// Whose certificate is looked after, and how.
+fn own(config: &Config) -> Own {
+    match &config.platform.trust {
+        Trust::Named(named) => Own::Named(certificate_life(&named.certificate).ok()),
+        Trust::Enrolled(folder, identity) => Own::Enrolled(folder.clone(), identity.clone()),
+    }
 }
 
 /// Tells the networks around where the box is. Who cannot be told finds it by its number, as before.
@@ -374,6 +410,7 @@ struct Answers {
     look: mpsc::Sender<Look>,
     seen: till::StatusReader,
     reaches: Option<Reaches>,
+    renewals: Arc<Renewal>,
     store: PathBuf,
     since: Instant,
 }
@@ -420,6 +457,7 @@ impl Answers {
             clock: control::Clock { trusted: Clock::new(None).is_ok_and(|clock| clock.now().wall.is_some()) },
             disk: control::Disk { free_bytes, low: free_bytes < DISK_LOW_BYTES },
             network: network_state(self.reaches.as_ref()),
+            certificate: certificate_state(&self.renewals),
         }))
     }
 
@@ -434,6 +472,21 @@ impl Answers {
             Err(_) => Response::Refused("the backup was interrupted; ask again".into()),
         }
     }
+}
+
+/// How the box's certificate stands.
+fn certificate_state(renewals: &Renewal) -> control::Certificate {
+    let now = Clock::new(None).ok().and_then(|clock| clock.now().wall);
+    let standing = renewals.standing(now);
+    let text = |at: crate::shop::time::Wall| jiff::Timestamp::from_millisecond(at.0).ok().map(|at| at.to_string());
+    let state = match standing.nearness {
+        Some(Nearness::Far) => control::CertificateState::Good,
+        Some(Nearness::Near) => control::CertificateState::Ending,
+        Some(Nearness::Over) => control::CertificateState::Ended,
+        None => control::CertificateState::Unknown,
+    };
+    let renews_at = standing.renews_at.and_then(text);
+    control::Certificate { state, until: standing.until.and_then(text), renews_at, failing: standing.failing }
 }
 
 /// How the firewall stands.

@@ -1,7 +1,7 @@
 //! `tillgate doctor`: what is wrong with this box, each with what to do. Changes nothing, and needs no running daemon to begin.
 
 use crate::config::{Config, Faults};
-use crate::control::{self, AskError, PlatformState, Status};
+use crate::control::{self, AskError, CertificateState, PlatformState, Status};
 use crate::network::{render, verify};
 use clap::Args;
 use std::fmt;
@@ -147,6 +147,7 @@ fn of_daemon(status: &Status) -> Vec<Finding> {
         true => well("clock", "is set"),
         false => wrong("clock", "is not set: new sales are refused", "timedatectl; a time server must be in reach"),
     });
+    found.push(of_certificate(&status.certificate));
     let free = status.disk.free_bytes >> 20;
     found.push(match status.disk.low {
         false => well("disk", format!("{free} MiB free")),
@@ -171,6 +172,30 @@ fn of_daemon(status: &Status) -> Vec<Finding> {
         }
     }));
     found
+}
+
+/// Who the box is at the platform, and for how long yet.
+fn of_certificate(certificate: &control::Certificate) -> Finding {
+    let until = certificate.until.as_deref().unwrap_or("an unknown time");
+    let new = match certificate.renews_at {
+        Some(_) => "ask the platform for a code, then: tillgate enroll URL CODE; systemctl reload tillgate",
+        None => "ask the platform for a new certificate, put it where [platform] says, then: systemctl reload tillgate",
+    };
+    match (certificate.state, &certificate.failing) {
+        (CertificateState::Ended, _) => wrong("certificate", format!("has ended {until}: new sales are refused"), new),
+        (CertificateState::Ending, why) => {
+            let why = why.as_ref().map(|why| format!("; it could not be renewed: {why}")).unwrap_or_default();
+            wrong("certificate", format!("ends {until}{why}"), new)
+        }
+        (CertificateState::Good | CertificateState::Unknown, Some(why)) => {
+            let what = format!("could not be renewed yet: {why}");
+            odd("certificate", what, format!("it is tried again by itself, and counts until {until}"))
+        }
+        (CertificateState::Good, None) => well("certificate", format!("counts until {until}")),
+        (CertificateState::Unknown, None) => {
+            odd("certificate", format!("counts until {until}"), "set the clock, and look at the file that [platform] names")
+        }
+    }
 }
 
 fn of_network(status: &Status) -> Vec<Finding> {
@@ -206,7 +231,7 @@ fn of_network(status: &Status) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::{Clock, Disk, Network, Platform, TillLine};
+    use crate::control::{Certificate, Clock, Disk, Network, Platform, TillLine};
 
     fn till(number: u16, online: bool, junk_bytes: u64) -> TillLine {
         let (label, port) = (String::new(), "/dev/ttyUSB0".to_owned());
@@ -227,6 +252,12 @@ mod tests {
             clock: Clock { trusted: good },
             disk: Disk { free_bytes: 5 << 20, low: !good },
             network: Network { governed: true, helper: good, ..Network::default() },
+            certificate: Certificate {
+                state: if good { CertificateState::Good } else { CertificateState::Ended },
+                until: Some("2027-02-20T11:00:00Z".to_owned()),
+                renews_at: Some("2027-01-21T11:00:00Z".to_owned()),
+                failing: None,
+            },
         }
     }
 
@@ -242,6 +273,7 @@ mod tests {
         assert_eq!(
             found.to_string(),
             "ok     daemon        tillgate 1.2.3 runs\nok     platform      answers\nok     clock         is set\n\
+             ok     certificate   counts until 2027-02-20T11:00:00Z\n\
              ok     disk          5 MiB free\nok     firewall      is in place; 0 phones let through\n\
              ok     till 1        its line works"
         );
@@ -250,7 +282,7 @@ mod tests {
     #[test]
     fn whatever_keeps_customers_from_paying_is_wrong_and_says_what_to_do() {
         let bad = status(false);
-        assert_eq!(parts(&bad, Grade::Wrong), ["platform", "clock", "disk", "firewall", "till 1"]);
+        assert_eq!(parts(&bad, Grade::Wrong), ["platform", "clock", "certificate", "disk", "firewall", "till 1"]);
         assert!(of_daemon(&bad).iter().all(|finding| (finding.grade == Grade::Well) == finding.fix.is_empty()));
         assert!(!Findings(of_daemon(&bad)).is_well());
     }
@@ -273,6 +305,19 @@ mod tests {
     fn a_network_of_another_router_is_none_of_our_affair() {
         let mut other = status(true);
         other.network = Network::default();
-        assert_eq!(parts(&other, Grade::Well).len(), 6);
+        assert_eq!(parts(&other, Grade::Well).len(), 7);
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_renewed_is_odd_at_first_and_wrong_towards_its_end() {
+        let mut failing = status(true);
+        failing.certificate.failing = Some("the platform cannot be reached".to_owned());
+        assert_eq!(parts(&failing, Grade::Odd), ["certificate"]);
+        failing.certificate.state = CertificateState::Ending;
+        assert_eq!(parts(&failing, Grade::Wrong), ["certificate"]);
+        let text = Findings(of_daemon(&failing)).to_string();
+        assert!(text.contains("cannot be reached") && text.contains("tillgate enroll"), "{text}");
+        failing.certificate.renews_at = None;
+        assert!(!Findings(of_daemon(&failing)).to_string().contains("enroll"), "people renew it");
     }
 }

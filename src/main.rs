@@ -17,6 +17,8 @@ use tillgate::listing::{self, BooksArgs, SalesArgs};
 use tillgate::logging;
 use tillgate::network::command::{self as network_command, Ended, NetworkArgs};
 use tillgate::network::{netd, ruleset};
+use tillgate::platform::command::{self as platform_command, EnrollArgs};
+use tillgate::platform::enrol::Remedy;
 use tillgate::sandbox::{self, SandboxArgs};
 use tillgate::store::{self, Books, Verified, VerifyError};
 use tillgate::till::{self, ListenArgs, TillArgs};
@@ -36,7 +38,7 @@ Exit codes:
   0   done, or the answer is yes
   1   the answer is no: faults were found, or the daemon refused
   2   the command line or the configuration cannot be used
-  3   there is no daemon at the socket, or no permission to ask it
+  3   there is no daemon at the socket, or no permission to ask it; or the platform does not answer
   70  a mistake in tillgate itself
 
 Environment:
@@ -68,6 +70,7 @@ enum Command {
     #[command(after_help = NETWORK_EXAMPLES)]
     Network(NetworkArgs),
     Netd(NetdArgs),
+    Enroll(EnrollArgs),
 }
 
 /// Run the daemon
@@ -257,7 +260,8 @@ fn main() -> ExitCode {
         | Command::Listen(_)
         | Command::Sandbox(_)
         | Command::Demo(_)
-        | Command::Network(_) => logging::LevelFilter::WARN,
+        | Command::Network(_)
+        | Command::Enroll(_) => logging::LevelFilter::WARN,
     };
     let exit = match logging::start(usual) {
         Ok(()) => match cli.command {
@@ -274,6 +278,7 @@ fn main() -> ExitCode {
             Command::Demo(args) => demo(&args),
             Command::Network(args) => network(&args),
             Command::Netd(args) => helper(&args),
+            Command::Enroll(args) => enroll(&args),
         },
         Err(cause) => fail(&cause, Exit::Usage),
     };
@@ -343,6 +348,25 @@ fn helper(args: &NetdArgs) -> Exit {
     match ended {
         Ok(()) => Exit::Good,
         Err(error) => fail(&error, Exit::No),
+    }
+}
+
+fn enroll(args: &EnrollArgs) -> Exit {
+    let of_config = args.config.as_deref().map(Config::state_whatever_else).transpose();
+    let state = match of_config {
+        Ok(of_config) => args.state.clone().or(of_config).unwrap_or_else(|| PathBuf::from(platform_command::STATE)),
+        Err(faults) => return fail(&faults, Exit::Usage),
+    };
+    match platform_command::run(args, &state) {
+        Ok(enrolled) => say(&enrolled.to_string()),
+        Err(error) => {
+            let exit = match error.remedy() {
+                Remedy::Again => Exit::NotReachable,
+                Remedy::Ask => Exit::No,
+                Remedy::Mend => Exit::Usage,
+            };
+            fail(&error, exit)
+        }
     }
 }
 

@@ -31,7 +31,8 @@ fn the_example_is_right_once_its_files_are_there() {
     let config = Config::parse(Path::new("example.toml"), &example(&folder)).unwrap();
     assert_eq!((config.shop.name.as_str(), config.shop.language.as_str()), ("Corner Shop", "en"));
     assert_eq!(config.platform.url, "https://payments.example:8443");
-    assert_eq!(config.platform.pins, [[0; 32], [0x11; 32]]);
+    let Trust::Named(named) = &config.platform.trust else { panic!("{:?}", config.platform) };
+    assert_eq!(named.pins, [[0; 32], [0x11; 32]]);
     assert_eq!((config.store.to_str(), config.control.to_str()), (Some(STORE), Some(CONTROL)));
     assert_eq!(config.tills.iter().map(|t| t.number.number()).collect::<Vec<_>>(), [1, 2, 3, 4]);
     assert_eq!(config.tills[0].line, crate::till::LineSettings::default());

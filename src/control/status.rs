@@ -24,6 +24,53 @@ pub struct Status {
     pub disk: Disk,
     /// What phones reach.
     pub network: Network,
+    /// How this box proves who it is at the platform.
+    #[serde(default)]
+    pub certificate: Certificate,
+}
+
+/// The box's certificate at the platform.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// How near its end it is.
+    pub state: CertificateState,
+    /// Its last moment (RFC 3339), if known.
+    pub until: Option<String>,
+    /// From when on it is renewed by itself (RFC 3339). `None`: people renew it.
+    pub renews_at: Option<String>,
+    /// Why the last renewal failed, if it did.
+    pub failing: Option<String>,
+}
+
+/// How near its end a certificate is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CertificateState {
+    /// There is time.
+    Good,
+    /// It ends soon.
+    Ending,
+    /// It does not count any more.
+    Ended,
+    /// Its time or the machine's is not known.
+    #[default]
+    Unknown,
+}
+
+impl fmt::Display for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let until = self.until.as_deref().unwrap_or("an unknown time");
+        match self.state {
+            CertificateState::Good | CertificateState::Unknown => write!(f, "until {until}")?,
+            CertificateState::Ending => write!(f, "ENDS {until}")?,
+            CertificateState::Ended => write!(f, "HAS ENDED {until}: new sales are refused")?,
+        }
+        match (&self.failing, &self.renews_at) {
+            (Some(why), _) => write!(f, "; RENEWAL FAILS: {why}"),
+            (None, Some(at)) => write!(f, ", renewed by itself from {at} on"),
+            (None, None) => f.write_str(", renewed by people"),
+        }
+    }
 }
 
 /// Who governs what phones reach, and how that stands.
@@ -153,6 +200,7 @@ impl fmt::Display for Status {
         let low = if self.disk.low { ", LOW: new sales are refused" } else { "" };
         writeln!(f, "disk      {} MiB free{low}", self.disk.free_bytes >> 20)?;
         writeln!(f, "network   {}", self.network)?;
+        writeln!(f, "identity  {}", self.certificate)?;
         writeln!(f, "phones    {}", self.phones)?;
         let tills = self.tills.iter().map(|t| {
             let line = if t.online { "online" } else { "OFFLINE" };

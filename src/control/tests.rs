@@ -48,6 +48,7 @@ fn example() -> Status {
         clock: Clock { trusted: true },
         disk: Disk { free_bytes: 5 << 30, low: false },
         network: Network::default(),
+        certificate: Certificate::default(),
     }
 }
 

@@ -1,7 +1,8 @@
 //! The trusted channel: HTTP over TLS 1.3 with certificates on both sides and the platform's key pinned. Knows nothing
 //! of payments.
 
-use crate::shop::time::Wall;
+use super::code::Fingerprint;
+use super::life::Life;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
@@ -13,11 +14,11 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::client::Resumption;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::sign::CertifiedKey;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
 use std::error::Error;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -51,6 +52,48 @@ pub struct ChannelSettings {
     pub key_file: PathBuf,
     /// SHA-256 of the SubjectPublicKeyInfo of the platform's key, and of the one that will follow it. At least one.
     pub pins: Vec<[u8; 32]>,
+}
+
+/// The same, read: whom to believe and who we are.
+#[derive(Debug)]
+pub struct Credentials {
+    roots: Vec<CertificateDer<'static>>,
+    own: CertifiedKey,
+    pins: Vec<[u8; 32]>,
+}
+
+/// Text in PEM and the name of the file that it is from.
+#[derive(Clone, Copy, Debug)]
+pub struct Pem<'a> {
+    /// For people.
+    pub file: &'a Path,
+    /// What is in it.
+    pub text: &'a [u8],
+}
+
+impl Credentials {
+    /// From text in PEM: the platform's authority; this box's certificate, with the chain up to its authority; this box's
+    /// key. Certificate and key must belong together.
+    pub fn from_pem(ca: Pem<'_>, certificate: Pem<'_>, key: Pem<'_>, pins: &[[u8; 32]]) -> Result<Self, ChannelError> {
+        if pins.is_empty() {
+            return Err(ChannelError::NoPin);
+        }
+        let own = pair(certificate, key, &provider())?;
+        Ok(Credentials { roots: certificates(ca)?, own, pins: pins.to_vec() })
+    }
+
+    fn read(settings: &ChannelSettings) -> Result<Self, ChannelError> {
+        let ca = read(&settings.ca_file, "a certificate")?;
+        let (certificate, key) = (&settings.certificate_file, &settings.key_file);
+        let (chain, private) = (read(certificate, "a certificate")?, read(key, "a private key")?);
+        let pem = |file, text| Pem { file, text };
+        Credentials::from_pem(
+            pem(&settings.ca_file, &ca),
+            pem(certificate, &chain),
+            pem(key, &private),
+            &settings.pins,
+        )
+    }
 }
 
 /// Why the channel cannot be set up: the settings or the files need a person.
@@ -145,13 +188,40 @@ struct Line {
 impl Channel {
     /// Reads the files and makes the channel; connects to nothing yet.
     pub fn open(settings: &ChannelSettings) -> Result<Channel, ChannelError> {
-        Ok(Channel(watch::Sender::new(line(settings)?)))
+        Channel::with(&settings.url, &Credentials::read(settings)?)
+    }
+
+    /// The channel to the platform at `url` (`https://host:port`, perhaps with a path); connects to nothing yet.
+    pub fn with(url: &str, credentials: &Credentials) -> Result<Channel, ChannelError> {
+        Ok(Channel(watch::Sender::new(line(url, tls(credentials)?)?)))
+    }
+
+    /// A channel before anything is known: this box has no certificate yet, and of the platform only the fingerprint of
+    /// its key is known (see [`super::code`]). Neither its name nor its time are looked at: the key is all.
+    pub fn first(url: &str, fingerprint: &Fingerprint) -> Result<Channel, ChannelError> {
+        let provider = Arc::new(provider());
+        let schemes = provider.signature_verification_algorithms;
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .map_err(|e| ChannelError::Refused(e.into()))?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Known { fingerprint: *fingerprint, schemes }))
+            .with_no_client_auth();
+        config.resumption = Resumption::disabled();
+        Ok(Channel(watch::Sender::new(line(url, config)?)))
     }
 
     /// Reads the files again: new requests use new connections with what is in them now, those under way end as they
     /// began. On an error all stays as it was.
     pub fn reload(&self, settings: &ChannelSettings) -> Result<(), ChannelError> {
-        self.0.send_replace(line(settings)?);
+        self.0.send_replace(line(&settings.url, tls(&Credentials::read(settings)?)?)?);
+        Ok(())
+    }
+
+    /// The same with credentials that were read already; the platform stays where it is.
+    pub fn exchange(&self, credentials: &Credentials) -> Result<(), ChannelError> {
+        let url = self.0.borrow().base.clone();
+        self.0.send_replace(line(&url, tls(credentials)?)?);
         Ok(())
     }
 
@@ -197,127 +267,133 @@ async fn exchange(
 
 /// Whether certificate and key belong together.
 pub fn check_pair(certificate_file: &Path, key_file: &Path) -> Result<(), ChannelError> {
-    pair(certificate_file, key_file, &provider()).map(|_| ())
+    let (chain, private) = (read(certificate_file, "a certificate")?, read(key_file, "a private key")?);
+    let key = Pem { file: key_file, text: &private };
+    pair(Pem { file: certificate_file, text: &chain }, key, &provider()).map(|_| ())
 }
 
-/// When the time of the first certificate in this file is over (RFC 5280, section 4.1.2.5).
-pub fn certificate_ends(certificate_file: &Path) -> Result<Wall, ChannelError> {
-    let chain = certificates(certificate_file)?;
-    let end = chain.first().and_then(|certificate| not_after(certificate));
-    end.ok_or_else(|| bad_file(certificate_file, "a certificate", "its end cannot be read"))
+/// From when until when the first certificate in this file counts.
+pub fn certificate_life(certificate_file: &Path) -> Result<Life, ChannelError> {
+    life(Pem { file: certificate_file, text: &read(certificate_file, "a certificate")? })
 }
 
-/// Certificate { tbs { [0] version, serial, algorithm, issuer, validity { from, until } .. } .. }
-fn not_after(certificate: &[u8]) -> Option<Wall> {
-    let tbs = der(der(certificate)?.content)?.content;
-    let first = der(tbs)?;
-    let serial = if first.tag == 0xa0 { der(first.rest)? } else { first };
-    let issuer = der(der(serial.rest)?.rest)?;
-    let validity = der(issuer.rest)?;
-    let until = der(der(validity.content)?.rest)?;
-    let digits = std::str::from_utf8(until.content).ok()?.strip_suffix('Z')?;
-    let digits = match (until.tag, digits.get(..2)?.parse::<u8>().ok()?) {
-        (0x17, 50..) => format!("19{digits}"),
-        (0x17, _) => format!("20{digits}"),
-        (0x18, _) => digits.to_owned(),
-        _ => return None,
-    };
-    let (date, time) = digits.split_at_checked(8)?;
-    let at: jiff::Timestamp = format!("{date}T{time}Z").parse().ok()?;
-    Some(Wall(at.as_millisecond()))
+/// The same of text.
+pub fn life(certificate: Pem<'_>) -> Result<Life, ChannelError> {
+    let chain = certificates(certificate)?;
+    let life = chain.first().and_then(|certificate| Life::of(certificate));
+    life.ok_or_else(|| bad_file(certificate.file, "a certificate", "its time cannot be read"))
 }
 
 /// Arbitrary bytes taken for a certificate.
 #[cfg(feature = "fuzzing")]
 pub(super) fn fuzz(certificate: &[u8]) {
-    let _ = not_after(certificate);
+    let _ = Life::of(certificate);
 }
 
-struct Der<'a> {
-    tag: u8,
-    content: &'a [u8],
-    rest: &'a [u8],
-}
-
-/// The first element (X.690, lengths of at most four bytes).
-fn der(bytes: &[u8]) -> Option<Der<'_>> {
-    let (&tag, after) = bytes.split_first()?;
-    let (&short, after) = after.split_first()?;
-    let (length, after) = match short {
-        0..=0x7f => (usize::from(short), after),
-        0x81..=0x84 => {
-            let (long, after) = after.split_at_checked(usize::from(short & 0x7f))?;
-            (long.iter().try_fold(0_usize, |n, byte| n.checked_mul(256)?.checked_add(usize::from(*byte)))?, after)
+/// What TLS met, if that is why there is no answer.
+pub fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
         }
-        _ => return None,
-    };
-    let (content, rest) = after.split_at_checked(length)?;
-    Some(Der { tag, content, rest })
+        let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        next = match inside {
+            Some(inside) => Some(inside),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+/// Whether there is no answer because the platform showed a key that is not the one it should have.
+pub fn is_other_key(error: &(dyn Error + 'static)) -> bool {
+    match tls_error(error) {
+        Some(rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(why)))) => why.is::<OtherKey>(),
+        Some(_) | None => false,
+    }
+}
+
+/// The platform showed a key that is not the one it should have.
+#[derive(Debug)]
+struct OtherKey;
+
+impl fmt::Display for OtherKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the platform's key is not pinned")
+    }
+}
+
+impl Error for OtherKey {}
+
+impl From<OtherKey> for rustls::Error {
+    fn from(why: OtherKey) -> rustls::Error {
+        CertificateError::Other(OtherError(Arc::new(why))).into()
+    }
 }
 
 fn provider() -> CryptoProvider {
     rustls::crypto::ring::default_provider()
 }
 
-fn line(settings: &ChannelSettings) -> Result<Line, ChannelError> {
-    let bad_url = || ChannelError::BadUrl(settings.url.clone());
-    let url: Uri = settings.url.parse().map_err(|_| bad_url())?;
-    if url.scheme_str() != Some("https") || url.host().is_none_or(str::is_empty) || url.query().is_some() {
+fn line(url: &str, tls: ClientConfig) -> Result<Line, ChannelError> {
+    let bad_url = || ChannelError::BadUrl(url.to_owned());
+    let parsed: Uri = url.parse().map_err(|_| bad_url())?;
+    if parsed.scheme_str() != Some("https") || parsed.host().is_none_or(str::is_empty) || parsed.query().is_some() {
         return Err(bad_url());
     }
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
-    let connector =
-        HttpsConnectorBuilder::new().with_tls_config(tls(settings)?).https_only().enable_http1().wrap_connector(tcp);
+    let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_http1().wrap_connector(tcp);
     let client = Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(IDLE_MAX)
         .build(Within(connector));
-    Ok(Line { base: settings.url.trim_end_matches('/').to_owned(), client })
+    Ok(Line { base: url.trim_end_matches('/').to_owned(), client })
 }
 
-fn tls(settings: &ChannelSettings) -> Result<ClientConfig, ChannelError> {
-    if settings.pins.is_empty() {
-        return Err(ChannelError::NoPin);
-    }
+fn tls(credentials: &Credentials) -> Result<ClientConfig, ChannelError> {
     let provider = Arc::new(provider());
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(&settings.ca_file)? {
-        roots.add(certificate).map_err(|e| ChannelError::Refused(e.into()))?;
+    for certificate in &credentials.roots {
+        roots.add(certificate.clone()).map_err(|e| ChannelError::Refused(e.into()))?;
     }
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
         .build()
         .map_err(|e| ChannelError::Refused(e.into()))?;
-    let pair = pair(&settings.certificate_file, &settings.key_file, &provider)?;
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|e| ChannelError::Refused(e.into()))?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Pinned { verifier, pins: settings.pins.clone() }))
-        .with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(pair)));
+        .with_custom_certificate_verifier(Arc::new(Pinned { verifier, pins: credentials.pins.clone() }))
+        .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(credentials.own.clone())));
     // Each connection proves the platform's key anew: a resumed one would not.
     config.resumption = Resumption::disabled();
     Ok(config)
 }
 
-fn pair(certificate_file: &Path, key_file: &Path, provider: &CryptoProvider) -> Result<CertifiedKey, ChannelError> {
-    let chain = certificates(certificate_file)?;
-    let key = PrivateKeyDer::from_pem_file(key_file).map_err(|e| bad_file(key_file, "a private key", e))?;
-    CertifiedKey::from_der(chain, key, provider).map_err(|e| match matches!(e, rustls::Error::InconsistentKeys(_)) {
-        true => ChannelError::NotAPair { certificate: certificate_file.to_owned(), key: key_file.to_owned() },
-        false => bad_file(key_file, "a private key of a kind that can be used (ECDSA P-256 or P-384, Ed25519)", e),
+fn pair(certificate: Pem<'_>, key: Pem<'_>, provider: &CryptoProvider) -> Result<CertifiedKey, ChannelError> {
+    let chain = certificates(certificate)?;
+    let private = PrivateKeyDer::from_pem_slice(key.text).map_err(|e| bad_file(key.file, "a private key", e))?;
+    CertifiedKey::from_der(chain, private, provider).map_err(|e| match matches!(e, rustls::Error::InconsistentKeys(_)) {
+        true => ChannelError::NotAPair { certificate: certificate.file.to_owned(), key: key.file.to_owned() },
+        false => bad_file(key.file, "a private key of a kind that can be used (ECDSA P-256 or P-384, Ed25519)", e),
     })
 }
 
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, ChannelError> {
-    let read = || CertificateDer::pem_file_iter(file)?.collect::<Result<Vec<_>, _>>();
-    let found = read().map_err(|e| bad_file(file, "a certificate", e))?;
+fn certificates(pem: Pem<'_>) -> Result<Vec<CertificateDer<'static>>, ChannelError> {
+    let found = CertificateDer::pem_slice_iter(pem.text).collect::<Result<Vec<_>, _>>();
+    let found = found.map_err(|e| bad_file(pem.file, "a certificate", e))?;
     if found.is_empty() {
-        return Err(bad_file(file, "a certificate", "there is none in it"));
+        return Err(bad_file(pem.file, "a certificate", "there is none in it"));
     }
     Ok(found)
+}
+
+fn read(file: &Path, wanted: &'static str) -> Result<Vec<u8>, ChannelError> {
+    std::fs::read(file).map_err(|e| bad_file(file, wanted, e))
 }
 
 fn bad_file(file: &Path, wanted: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> ChannelError {
@@ -341,12 +417,10 @@ impl ServerCertVerifier for Pinned {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let verified = self.verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
-        let certificate = webpki::EndEntityCert::try_from(end_entity)
-            .map_err(|_| rustls::Error::InvalidCertificate(CertificateError::BadEncoding))?;
-        let key = ring::digest::digest(&ring::digest::SHA256, &certificate.subject_public_key_info());
-        match self.pins.iter().any(|pin| pin.as_slice() == key.as_ref()) {
+        let key = key_of(end_entity)?;
+        match self.pins.contains(&key) {
             true => Ok(verified),
-            false => Err(rustls::Error::General("the platform's key is not pinned".to_owned())),
+            false => Err(OtherKey.into()),
         }
     }
 
@@ -395,5 +469,58 @@ where
     fn call(&mut self, to: Uri) -> Self::Future {
         let connecting = self.0.call(to);
         Box::pin(async move { timeout(CONNECT, connecting).await?.map_err(Into::into) })
+    }
+}
+
+/// SHA-256 of the public key (SPKI).
+fn key_of(certificate: &CertificateDer<'_>) -> Result<[u8; 32], rustls::Error> {
+    let bad = || rustls::Error::InvalidCertificate(CertificateError::BadEncoding);
+    let certificate = webpki::EndEntityCert::try_from(certificate).map_err(|_| bad())?;
+    let digest = ring::digest::digest(&ring::digest::SHA256, &certificate.subject_public_key_info());
+    digest.as_ref().try_into().map_err(|_| bad())
+}
+
+/// Verifies that the platform has the key of this fingerprint, and nothing else.
+#[derive(Debug)]
+struct Known {
+    fingerprint: Fingerprint,
+    schemes: WebPkiSupportedAlgorithms,
+}
+
+impl ServerCertVerifier for Known {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        match self.fingerprint == Fingerprint::of(&key_of(end_entity)?) {
+            true => Ok(ServerCertVerified::assertion()),
+            false => Err(OtherKey.into()),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, dss, &self.schemes)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, dss, &self.schemes)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.schemes.supported_schemes()
     }
 }

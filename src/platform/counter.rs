@@ -288,7 +288,7 @@ fn unexpected(status: u16, code: Option<&str>) -> CallError {
     CallError::Unknown
 }
 
-fn problem_code(answer: &Answer) -> Option<String> {
+pub(super) fn problem_code(answer: &Answer) -> Option<String> {
     if answer.media_type != "application/problem+json" {
         return None;
     }
@@ -296,7 +296,7 @@ fn problem_code(answer: &Answer) -> Option<String> {
     serde_json::from_slice::<ProblemWire>(&answer.body).ok().map(|p| p.code)
 }
 
-fn parse<T: DeserializeOwned>(answer: &Answer) -> Result<T, CallError> {
+pub(super) fn parse<T: DeserializeOwned>(answer: &Answer) -> Result<T, CallError> {
     if answer.media_type != "application/json" {
         return Err(odd("no JSON"));
     }

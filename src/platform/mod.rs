@@ -2,9 +2,16 @@
 //! Decides nothing about money.
 
 pub mod channel;
+pub mod code;
+pub mod command;
 pub mod counter;
+pub mod enrol;
 #[cfg(feature = "fuzzing")]
 pub mod fuzz;
+pub mod identity;
+pub mod life;
+pub mod renewal;
+mod wall;
 
 use crate::inbox::Inbox;
 use crate::shop::effect::{Create, PlatformCall};

@@ -30,12 +30,16 @@ pub(super) struct Admin {
     /// Ends the connections of the API, so that the next ones meet a new switch.
     pub(super) close_all: mpsc::Sender<()>,
     pub(super) public_url: String,
+    /// Of the platform's key: part of every code.
+    pub(super) pin: [u8; 32],
 }
 
 pub(super) fn routes(admin: Admin) -> Router {
     Router::new()
         .route("/", get(page))
         .route("/faults", post(switch_by_form))
+        .route("/codes", post(show_code))
+        .route("/api/codes", post(code))
         .route("/api/payments", get(payments))
         .route("/api/accounts", get(accounts))
         .route("/api/faults", get(faults).post(switch).delete(clear))
@@ -62,6 +66,27 @@ pub(super) async fn set(admin: &Admin, fault: Fault) -> Result<(), SetError> {
         let _ = admin.close_all.try_send(());
     }
     Ok(())
+}
+
+/// A new code with which a box can enrol.
+pub(super) async fn new_code(admin: &Admin) -> Result<String, BooksError> {
+    let pin = admin.pin;
+    admin.books.run(move |book| book.new_code(&pin)).await
+}
+
+async fn code(State(admin): State<Admin>) -> Response {
+    match new_code(&admin).await {
+        Ok(code) => as_json(&json!({ "code": code })),
+        Err(error) => broken(error),
+    }
+}
+
+/// As text, once: who reloads gets another.
+async fn show_code(State(admin): State<Admin>) -> Response {
+    match new_code(&admin).await {
+        Ok(code) => (headers("text/plain; charset=utf-8"), format!("{code}\n")).into_response(),
+        Err(error) => broken(error),
+    }
 }
 
 /// Why a switch was not set.
@@ -179,6 +204,8 @@ input, select, button { font: inherit; padding: .2rem .4rem; }
 <table><tr><th>call</th><th>fault</th><th>times left</th><th>ms</th></tr>
 {% for fault in faults %}<tr><td>{{ fault.0 }}</td><td>{{ fault.1 }}</td><td class="n">{{ fault.2 }}</td><td class="n">{{ fault.3 }}</td></tr>
 {% endfor %}</table>
+<h2>Boxes</h2>
+<form method="post" action="/codes"><button>A code to enrol a box</button></form>
 <h2>Accounts</h2>
 <table><tr><th>name</th><th>what it does</th><th>balance ({{ currency }})</th></tr>
 {% for account in accounts %}<tr><td>{{ account.0 }}</td><td>{{ account.1 }}</td><td class="n">{{ account.2 }}</td></tr>

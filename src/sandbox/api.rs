@@ -4,6 +4,7 @@
 use super::SandboxError;
 use super::authority::Certificates;
 use super::books::{Books, BooksError, Times, now_ms};
+use super::enrolment::{EnrolBody, Handed, Office, RenewBody};
 use super::fault::{Fault, FaultKind, FaultyCall};
 use super::payment::{Created, Found, Given};
 use super::rows::{Payment, Status};
@@ -39,7 +40,19 @@ pub(super) struct Api {
     pub(super) books: Books,
     pub(super) times: Times,
     pub(super) public_url: String,
+    /// Where boxes with a certificate call.
+    pub(super) api_url: String,
     pub(super) tls: Tls,
+    pub(super) office: Arc<Office>,
+}
+
+/// Which of the two lines a call comes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    /// Boxes with a certificate.
+    Known,
+    /// Boxes that have none yet.
+    Stranger,
 }
 
 /// The certificates that can be presented.
@@ -47,6 +60,8 @@ pub(super) struct Tls {
     right: TlsAcceptor,
     expired: TlsAcceptor,
     foreign: TlsAcceptor,
+    /// Asks the box for no certificate.
+    open: TlsAcceptor,
 }
 
 impl Tls {
@@ -58,45 +73,63 @@ impl Tls {
             right: acceptor(&files.platform.certificate, &files.platform.key)?,
             expired: acceptor(&files.expired.certificate, &files.expired.key)?,
             foreign: acceptor(&files.foreign.certificate, &files.foreign.key)?,
+            open: TlsAcceptor::from(Arc::new(open_config(&files.platform.certificate, &files.platform.key)?)),
         })
     }
 }
 
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, SandboxError> {
+    let found = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    found.map_err(|e| SandboxError::file(file, std::io::Error::other(e)))
+}
+
+fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, SandboxError> {
+    PrivateKeyDer::from_pem_file(file).map_err(|e| SandboxError::file(file, std::io::Error::other(e)))
+}
+
+fn open_config(certificate: &Path, key: &Path) -> Result<ServerConfig, SandboxError> {
+    ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(SandboxError::certificate)?
+        .with_no_client_auth()
+        .with_single_cert(certificates(certificate)?, private_key(key)?)
+        .map_err(SandboxError::certificate)
+}
+
 fn server_config(ca: &Path, certificate: &Path, key: &Path) -> Result<ServerConfig, SandboxError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let read = |file: &Path| {
-        let found = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-        found.map_err(|e| SandboxError::file(file, std::io::Error::other(e)))
-    };
     let mut roots = RootCertStore::empty();
-    for root in read(ca)? {
+    for root in certificates(ca)? {
         roots.add(root).map_err(SandboxError::certificate)?;
     }
     let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
-    let key = PrivateKeyDer::from_pem_file(key).map_err(|e| SandboxError::file(key, std::io::Error::other(e)))?;
     ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(SandboxError::certificate)?
         .with_client_cert_verifier(clients.build().map_err(SandboxError::certificate)?)
-        .with_single_cert(read(certificate)?, key)
+        .with_single_cert(certificates(certificate)?, private_key(key)?)
         .map_err(SandboxError::certificate)
 }
 
 /// Serves one connection to its end.
-pub(super) async fn serve(api: Arc<Api>, stream: TcpStream) {
-    let fault = api.books.run(|book| Ok(book.faults.take(FaultyCall::Connection))).await.ok().flatten();
-    let acceptor = match fault.map(|f| f.fault) {
-        Some(FaultKind::CloseConnection) => return,
-        Some(FaultKind::ExpiredCertificate) => &api.tls.expired,
-        Some(FaultKind::ForeignCertificate) => &api.tls.foreign,
-        Some(_) | None => &api.tls.right,
+pub(super) async fn serve(api: Arc<Api>, stream: TcpStream, side: Side) {
+    let fault = match side {
+        Side::Known => api.books.run(|book| Ok(book.faults.take(FaultyCall::Connection))).await.ok().flatten(),
+        Side::Stranger => None,
+    };
+    let acceptor = match (fault.map(|f| f.fault), side) {
+        (Some(FaultKind::CloseConnection), _) => return,
+        (Some(FaultKind::ExpiredCertificate), _) => &api.tls.expired,
+        (Some(FaultKind::ForeignCertificate), _) => &api.tls.foreign,
+        (Some(_) | None, Side::Known) => &api.tls.right,
+        (Some(_) | None, Side::Stranger) => &api.tls.open,
     };
     let stream = match timeout(PATIENCE, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return tracing::info!(%error, "a TLS handshake failed"),
         Err(_) => return tracing::info!("a TLS handshake took too long"),
     };
-    let service = service_fn(|request| answer(Arc::clone(&api), request));
+    let service = service_fn(|request| answer(Arc::clone(&api), side, request));
     let done = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE)
@@ -121,9 +154,9 @@ impl std::error::Error for Dropped {}
 
 type Reply = (StatusCode, Value);
 
-async fn answer(api: Arc<Api>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Dropped> {
+async fn answer(api: Arc<Api>, side: Side, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Dropped> {
     let (head, body) = request.into_parts();
-    let asked = match route(&head.method, head.uri.path()) {
+    let asked = match route(side, &head.method, head.uri.path()) {
         Ok(asked) => asked,
         Err(reply) => return Ok(response(reply)),
     };
@@ -160,6 +193,8 @@ enum Asked {
     QueryRefund(String, String),
     List,
     Platform,
+    Enrol,
+    Renew,
 }
 
 impl Asked {
@@ -172,6 +207,8 @@ impl Asked {
             Asked::QueryRefund(..) => FaultyCall::QueryRefund,
             Asked::List => FaultyCall::List,
             Asked::Platform => FaultyCall::Platform,
+            Asked::Enrol => FaultyCall::Enrol,
+            Asked::Renew => FaultyCall::Renew,
         }
     }
 
@@ -179,13 +216,20 @@ impl Asked {
         match self {
             Asked::Create(id) | Asked::Query(id) | Asked::Cancel(id) => id,
             Asked::Refund(id, _) | Asked::QueryRefund(id, _) => id,
-            Asked::List | Asked::Platform => "",
+            Asked::List | Asked::Platform | Asked::Enrol | Asked::Renew => "",
         }
     }
 }
 
-fn route(method: &Method, path: &str) -> Result<Asked, Reply> {
+fn route(side: Side, method: &Method, path: &str) -> Result<Asked, Reply> {
     let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+    // Whoever has no certificate gets nothing but one.
+    match (side, method.as_str(), segments.as_slice()) {
+        (Side::Stranger, "POST", ["v1", "enrolments"]) => return Ok(Asked::Enrol),
+        (Side::Stranger, _, ["v1", "enrolments"]) => return Err(wrong_method("POST")),
+        (Side::Stranger, _, _) => return Err(no_such_call()),
+        (Side::Known, _, _) => {}
+    }
     let found = match (method.as_str(), segments.as_slice()) {
         ("PUT", ["v1", "payments", id]) => Asked::Create((*id).to_owned()),
         ("GET", ["v1", "payments", id]) => Asked::Query((*id).to_owned()),
@@ -196,14 +240,16 @@ fn route(method: &Method, path: &str) -> Result<Asked, Reply> {
         }
         ("GET", ["v1", "payments"]) => return Ok(Asked::List),
         ("GET", ["v1", "platform"]) => return Ok(Asked::Platform),
+        ("POST", ["v1", "renewals"]) => return Ok(Asked::Renew),
         (_, ["v1", "platform"] | ["v1", "payments"]) => return Err(wrong_method("GET")),
         (_, ["v1", "payments", _] | ["v1", "payments", _, "refunds", _]) => return Err(wrong_method("GET, PUT")),
-        (_, ["v1", "payments", _, "cancel"]) => return Err(wrong_method("POST")),
-        _ => return Err(problem(StatusCode::NOT_FOUND, "no_such_call", "there is no such call")),
+        (_, ["v1", "payments", _, "cancel"] | ["v1", "renewals"]) => return Err(wrong_method("POST")),
+        _ => return Err(no_such_call()),
     };
     let refund_is_id = match &found {
         Asked::Refund(_, refund) | Asked::QueryRefund(_, refund) => wire::is_id(refund),
-        Asked::Create(_) | Asked::Query(_) | Asked::Cancel(_) | Asked::List | Asked::Platform => true,
+        Asked::Create(_) | Asked::Query(_) | Asked::Cancel(_) => true,
+        Asked::List | Asked::Platform | Asked::Enrol | Asked::Renew => true,
     };
     match wire::is_id(found.id()) && refund_is_id {
         true => Ok(found),
@@ -239,6 +285,22 @@ async fn perform(api: &Api, asked: Asked, query: &str, body: Bytes) -> Result<Re
             Ok(found.map_or_else(not_found, |refund| (StatusCode::OK, wire::refund(&refund))))
         }
         Asked::List => list(api, query).await,
+        Asked::Enrol => match wire::parse::<EnrolBody>(&body) {
+            Err(why) => Ok(bad_json(&why)),
+            Ok(body) => {
+                let office = Arc::clone(&api.office);
+                let given = api.books.run(move |book| book.enrol(&body, &office)).await?;
+                Ok(hand_over(api, given, Some(&api.api_url)))
+            }
+        },
+        Asked::Renew => match wire::parse::<RenewBody>(&body) {
+            Err(why) => Ok(bad_json(&why)),
+            Ok(body) => {
+                let office = Arc::clone(&api.office);
+                let given = api.books.run(move |book| book.renew(&body, &office)).await?;
+                Ok(hand_over(api, given, None))
+            }
+        },
         Asked::Platform => {
             let host = api.public_url.split_once("://").map_or("", |(_, rest)| rest);
             let limits = (api.times.expires_in_min_secs, api.times.expires_in_max_secs);
@@ -338,6 +400,19 @@ async fn list(api: &Api, query: &str) -> Result<Reply, BooksError> {
     Ok((StatusCode::OK, json!({ "payments": payments, "next": next, "more": more })))
 }
 
+fn hand_over(api: &Api, given: Handed, url: Option<&str>) -> Reply {
+    let body = |certificate: &str| api.office.json(certificate, url, now_ms());
+    match given {
+        Handed::New(certificate) => (StatusCode::CREATED, body(&certificate)),
+        Handed::Same(certificate) => (StatusCode::OK, body(&certificate)),
+        Handed::BadRequest => problem(StatusCode::UNPROCESSABLE_ENTITY, "bad_csr", "no request signed by its own key"),
+        Handed::Unknown => problem(StatusCode::FORBIDDEN, "code_unknown", "there is no such code"),
+        Handed::Used => problem(StatusCode::CONFLICT, "code_used", "this code was used for another key"),
+        Handed::Expired => problem(StatusCode::GONE, "code_expired", "this code was not used in time"),
+        Handed::TooMany => problem(StatusCode::TOO_MANY_REQUESTS, "too_many_tries", "come back in a minute"),
+    }
+}
+
 /// The number under this name in a query; absent and empty are none.
 fn number(query: &str, name: &str) -> Result<Option<u64>, ()> {
     let mut values = query.split('&').filter_map(|pair| pair.split_once('=')).filter(|(n, _)| *n == name);
@@ -357,6 +432,10 @@ fn problem(status: StatusCode, code: &str, detail: &str) -> Reply {
         status,
         json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "code": code, "detail": detail }),
     )
+}
+
+fn no_such_call() -> Reply {
+    problem(StatusCode::NOT_FOUND, "no_such_call", "there is no such call")
 }
 
 fn not_found() -> Reply {
@@ -421,6 +500,10 @@ async fn spoil(fault: Fault, (status, mut body): Reply) -> Result<Response<Full<
         FaultKind::StatusBack => replace(&mut body, "/status", |_| Value::from("awaiting")),
         FaultKind::VersionBack => {
             replace(&mut body, "/version", |version| Value::from(version.as_u64().unwrap_or(0).saturating_sub(1)))
+        }
+        FaultKind::OtherKey => {
+            let other = body.get("ca").cloned().unwrap_or_default();
+            replace(&mut body, "/certificate", |_| other);
         }
         FaultKind::Error500
         | FaultKind::Error500Stored

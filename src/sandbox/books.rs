@@ -1,6 +1,7 @@
 //! The sandbox's books: one SQLite file and the one thread that writes it. What a payment does is in `payment.rs`.
 
 use super::SandboxError;
+use super::enrolment;
 use super::fault::Faults;
 use super::payment::Book;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -71,11 +72,22 @@ pub struct Times {
     pub expires_in_min_secs: u32,
     /// Longest time that a link is open.
     pub expires_in_max_secs: u32,
+    /// How long a code for enrolling counts.
+    pub code_secs: u32,
+    /// How long the certificate of a box that has enrolled counts.
+    pub certificate_secs: u32,
 }
 
 impl Default for Times {
     fn default() -> Times {
-        Times { slow_ms: 3_000, late_ms: 1_000, expires_in_min_secs: 30, expires_in_max_secs: 3_600 }
+        Times {
+            slow_ms: 3_000,
+            late_ms: 1_000,
+            expires_in_min_secs: 30,
+            expires_in_max_secs: 3_600,
+            code_secs: 3_600,
+            certificate_secs: 90 * 24 * 3_600,
+        }
     }
 }
 
@@ -212,6 +224,7 @@ fn connect(file: &Path) -> Result<Connection, rusqlite::Error> {
     if version == 0 {
         db.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;"))?;
     }
+    db.execute_batch(enrolment::SCHEMA)?;
     Ok(db)
 }
 

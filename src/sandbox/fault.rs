@@ -21,6 +21,10 @@ pub enum FaultyCall {
     List,
     /// `GET /v1/platform`
     Platform,
+    /// `POST /v1/enrolments`
+    Enrol,
+    /// `POST /v1/renewals`
+    Renew,
     /// Not a call: the next connections.
     Connection,
 }
@@ -52,6 +56,8 @@ pub enum FaultKind {
     StatusBack,
     /// The answer's version is one less.
     VersionBack,
+    /// The answer's certificate is for another key than the one asked about (enrol and renew only).
+    OtherKey,
     /// The connection is closed before anything is read (`connection` only).
     CloseConnection,
     /// The certificate's time is over (`connection` only).
@@ -74,7 +80,8 @@ impl FaultKind {
             | FaultKind::OtherId
             | FaultKind::Garbage
             | FaultKind::StatusBack
-            | FaultKind::VersionBack => false,
+            | FaultKind::VersionBack
+            | FaultKind::OtherKey => false,
         }
     }
 }
@@ -103,7 +110,8 @@ impl Fault {
 
     /// All that can be chosen, as `call/fault`.
     pub fn choices() -> Vec<String> {
-        const CALLS: [&str; 7] = ["create", "query", "cancel", "refund", "query_refund", "list", "platform"];
+        const CALLS: [&str; 9] =
+            ["create", "query", "cancel", "refund", "query_refund", "list", "platform", "enrol", "renew"];
         const OF_CALLS: [&str; 9] = [
             "drop_answer",
             "delay",
@@ -118,7 +126,8 @@ impl Fault {
         let of_calls = CALLS.iter().flat_map(|call| OF_CALLS.iter().map(move |fault| format!("{call}/{fault}")));
         let others = ["close_connection", "expired_certificate", "foreign_certificate"];
         let others = others.iter().map(|fault| format!("connection/{fault}"));
-        of_calls.chain(["create/error_500_stored".to_owned()]).chain(others).collect()
+        let of_keys = ["enrol/other_key".to_owned(), "renew/other_key".to_owned()];
+        of_calls.chain(["create/error_500_stored".to_owned()]).chain(of_keys).chain(others).collect()
     }
 }
 
@@ -141,6 +150,9 @@ impl Faults {
         }
         if fault.fault == FaultKind::Error500Stored && fault.call != FaultyCall::Create {
             return Err("error_500_stored is a fault of call create");
+        }
+        if fault.fault == FaultKind::OtherKey && !matches!(fault.call, FaultyCall::Enrol | FaultyCall::Renew) {
+            return Err("other_key is a fault of calls enrol and renew");
         }
         if fault.ms > DELAY_MAX_MS {
             return Err("ms is at most 600000");

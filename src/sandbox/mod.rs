@@ -6,6 +6,7 @@ mod api;
 pub mod authority;
 mod books;
 mod checkout;
+mod enrolment;
 mod fault;
 mod listen;
 mod payment;
@@ -13,6 +14,7 @@ mod rows;
 mod wire;
 
 pub use books::{ACCOUNTS, BookLine, PASSWORD, Times, books};
+pub use enrolment::certificates_given;
 pub use fault::{Fault, FaultKind, FaultyCall};
 
 use authority::Certificates;
@@ -42,6 +44,8 @@ pub struct SandboxSettings {
     pub db_file: PathBuf,
     /// Where it speaks the protocol. Port 0: any.
     pub api_listen: SocketAddr,
+    /// Where boxes that have no certificate yet enrol.
+    pub enrol_listen: SocketAddr,
     /// Where customers pay.
     pub public_listen: SocketAddr,
     /// Where the admin page is. It has no sign-in.
@@ -63,6 +67,7 @@ impl SandboxSettings {
         SandboxSettings {
             db_file: dir.join("sandbox.db"),
             api_listen: any,
+            enrol_listen: any,
             public_listen: any,
             admin_listen: any,
             public_url: None,
@@ -160,6 +165,8 @@ impl std::error::Error for SandboxError {
 pub struct Sandbox {
     /// Where it speaks the protocol.
     pub api: SocketAddr,
+    /// Where boxes that have no certificate yet enrol.
+    pub enrol: SocketAddr,
     /// Where customers pay.
     pub public: SocketAddr,
     /// Where the admin page is.
@@ -174,31 +181,45 @@ impl Sandbox {
     pub fn start(handle: &Handle, settings: SandboxSettings) -> Result<Sandbox, SandboxError> {
         let bind = |address| listen::bind(address).map_err(|source| SandboxError::Listen { address, source });
         let (api, public) = (bind(settings.api_listen)?, bind(settings.public_listen)?);
+        let enrol = bind(settings.enrol_listen)?;
         let admin = bind(settings.admin_listen)?;
         let address = |of: &std::net::TcpListener| of.local_addr().map_err(SandboxError::Runtime);
         let (api_at, public_at, admin_at) = (address(&api)?, address(&public)?, address(&admin)?);
+        let enrol_at = address(&enrol)?;
         let public_url = settings.public_url.unwrap_or_else(|| format!("http://{public_at}"));
         let public_url = public_url.trim_end_matches('/').to_owned();
         let tls = api::Tls::load(&settings.certificates)?;
+        let office = Arc::new(enrolment::Office::open(&settings.certificates)?);
         let (books, keeper) = books::Books::open(&settings.db_file, settings.times)?;
 
         let (close_all, closings) = mpsc::channel(1);
-        let switches = admin::Admin { books: books.clone(), close_all, public_url: public_url.clone() };
+        let pin = settings.certificates.platform.pin;
+        let switches = admin::Admin { books: books.clone(), close_all, public_url: public_url.clone(), pin };
         let pages = checkout::routes(checkout::Checkout { books: books.clone(), framed_by: settings.allow_framing });
-        let speaker = Arc::new(api::Api { books, times: settings.times, public_url, tls });
+        let api_url = format!("https://{api_at}");
+        let speaker = Arc::new(api::Api { books, times: settings.times, public_url, api_url, tls, office });
+        let greeter = Arc::clone(&speaker);
         let _inside = handle.enter();
         let take_over = |of| TcpListener::from_std(of).map_err(SandboxError::Runtime);
         let tasks = vec![
-            handle.spawn(listen::accept(take_over(api)?, closings, move |tcp| api::serve(Arc::clone(&speaker), tcp))),
+            handle.spawn(listen::accept(take_over(api)?, closings, move |tcp| {
+                api::serve(Arc::clone(&speaker), tcp, api::Side::Known)
+            })),
+            handle.spawn(serve_strangers(take_over(enrol)?, greeter)),
             handle.spawn(serve_pages(take_over(public)?, pages)),
             handle.spawn(serve_pages(take_over(admin)?, admin::routes(switches.clone()))),
         ];
-        Ok(Sandbox { api: api_at, public: public_at, admin: admin_at, switches, tasks, keeper: Some(keeper) })
+        Ok(Sandbox { api: api_at, enrol: enrol_at, public: public_at, admin: admin_at, switches, tasks, keeper: Some(keeper) })
     }
 
     /// Sets a fault switch. False if there is no such fault for that call, or the sandbox cannot do it now.
     pub async fn switch(&self, fault: Fault) -> bool {
         admin::set(&self.switches, fault).await.is_ok()
+    }
+
+    /// A new code with which a box can enrol, once. `None` if the sandbox cannot do it now.
+    pub async fn code(&self) -> Option<String> {
+        admin::new_code(&self.switches).await.ok()
     }
 
     /// Ends it and waits until nothing of it is left, so that its file and its addresses are free.
@@ -222,6 +243,12 @@ impl Drop for Sandbox {
             task.abort();
         }
     }
+}
+
+async fn serve_strangers(listener: TcpListener, api: Arc<api::Api>) {
+    // Held to the end: no switch closes these connections.
+    let (_never, closings) = mpsc::channel(1);
+    listen::accept(listener, closings, move |tcp| api::serve(Arc::clone(&api), tcp, api::Side::Stranger)).await;
 }
 
 async fn serve_pages(listener: TcpListener, pages: axum::Router) {
@@ -252,6 +279,13 @@ pub struct SandboxArgs {
     /// Where it speaks the Counter Payment Protocol
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7443")]
     pub api: SocketAddr,
+    /// Where boxes enrol that have no certificate yet
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7444")]
+    pub enrol: SocketAddr,
+    /// How long the certificate of a box that has enrolled counts
+    #[arg(long, value_name = "SECONDS", default_value_t = Times::default().certificate_secs)]
+    #[arg(value_parser = clap::value_parser!(u32).range(5..=100_000_000))]
+    pub certificate_secs: u32,
     /// Where customers pay
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7080")]
     pub public: SocketAddr,
@@ -281,6 +315,8 @@ pub fn run(args: SandboxArgs) -> Result<(), SandboxError> {
         .map_err(SandboxError::Runtime)?;
     let settings = SandboxSettings {
         api_listen: args.api,
+        enrol_listen: args.enrol,
+        times: Times { certificate_secs: args.certificate_secs, ..Times::default() },
         public_listen: args.public,
         admin_listen: args.admin,
         public_url: args.public_url,
@@ -288,7 +324,8 @@ pub fn run(args: SandboxArgs) -> Result<(), SandboxError> {
     };
     runtime.block_on(async {
         let sandbox = Sandbox::start(&Handle::current(), settings)?;
-        let text = greeting(&sandbox, &certificates);
+        let code = sandbox.code().await.unwrap_or_default();
+        let text = greeting(&sandbox, &certificates, &code);
         // Nobody may be reading; the sandbox runs all the same.
         let _ = io::Write::write_all(&mut io::stdout(), text.as_bytes());
         let mut stop = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
@@ -305,18 +342,21 @@ pub fn run(args: SandboxArgs) -> Result<(), SandboxError> {
     })
 }
 
-fn greeting(sandbox: &Sandbox, certificates: &Certificates) -> String {
+fn greeting(sandbox: &Sandbox, certificates: &Certificates, code: &str) -> String {
     let accounts: String = ACCOUNTS.iter().map(|(name, does, _)| format!("  {name:<6} {does}\n")).collect();
     let pin: String = certificates.platform.pin.iter().map(|b| format!("{b:02x}")).collect();
     let whole = |file: &Path| std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
     format!(
         "Sandbox platform (no real money)\n  protocol  https://{}\n  checkout  http://{}\n  admin     http://{}\n\n\
          Accounts, all with the password {PASSWORD:?}; a wrong one fails the try, the third the payment:\n{accounts}\n\
-         For tillgate.toml:\n\n[platform]\nurl = \"https://{}\"\nca = {:?}\ncertificate = {:?}\nkey = {:?}\n\
+         To enrol a box, within an hour (the admin page has more codes):\n\n  \
+         tillgate enroll https://{} {code}\n\n\
+         Or, without enrolling, in tillgate.toml:\n\n[platform]\nurl = \"https://{}\"\nca = {:?}\ncertificate = {:?}\nkey = {:?}\n\
          pins = [\"{pin}\"]\n",
         sandbox.api,
         sandbox.public,
         sandbox.admin,
+        sandbox.enrol,
         sandbox.api,
         whole(&certificates.ca),
         whole(&certificates.shop_box.certificate),

@@ -55,6 +55,7 @@ impl World {
         let platform = || For::Platform(&[PLATFORM]);
         let certificates = Certificates {
             ca: authority.ca_file(),
+            ca_key: authority.key_file(),
             platform: issue("platform", platform()),
             shop_box: issue("box", For::Box),
             expired: issue("expired", platform()),
