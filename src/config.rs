@@ -487,8 +487,15 @@ fn read_enrolled<'t>(reader: &mut Reader<'t>, section: Option<Section<'t>>, fold
     let identity = match folder.identity() {
         Ok(Some(identity)) => identity,
         Ok(None) => {
-            let what = format!("this box is not enrolled at a platform: there is no {}", folder.file(Which::Identity).display());
-            reader.fault(&at, what, "run `tillgate enroll URL CODE`, or add [platform] with url, ca, certificate, key and pins");
+            let what = format!(
+                "this box is not enrolled at a platform: there is no {}",
+                folder.file(Which::Identity).display()
+            );
+            reader.fault(
+                &at,
+                what,
+                "run `tillgate enroll URL CODE`, or add [platform] with url, ca, certificate, key and pins",
+            );
             return None;
         }
         Err(error) => {

@@ -9,7 +9,9 @@ mod status;
 
 pub use ask::{AskError, backup, status};
 pub(crate) use status::columns;
-pub use status::{Certificate, CertificateState, Clock, Disk, Network, Platform, PlatformState, SaleLine, Status, TillLine};
+pub use status::{
+    Certificate, CertificateState, Clock, Disk, Network, Platform, PlatformState, SaleLine, Status, TillLine,
+};
 
 use serde::{Deserialize, Serialize};
 use std::fmt;

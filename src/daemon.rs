@@ -7,14 +7,14 @@ use crate::gateway::{Gateway, Ins, LOOKS_MAX, Look, Outs};
 use crate::inbox::Inbox;
 use crate::network::announce::{Announcer, Offer};
 use crate::network::{Conversation, Neighbours, Reaches};
-use crate::platform::Desk;
 use crate::platform::channel::{Channel, ChannelError, ChannelSettings, certificate_life};
 use crate::platform::counter::{Counter, CounterSettings};
 use crate::platform::life::Nearness;
 use crate::platform::renewal::{Own, Renewal};
+use crate::platform::{Desk, Platform};
 use crate::portal::{self, Language, MacOf, Portal, PortalSettings, SecureSettings};
 use crate::ring::Stopped;
-use crate::shop::event::{Event, NoSales};
+use crate::shop::event::{Event, NoSales, PlatformEvent};
 use crate::shop::{LineState, Shop};
 use crate::store::{self, DISK_LOW_BYTES, Store, WholeCheck, disk_free_bytes};
 use crate::till::{self, Protocol, ReceiptFacts, TillSettings, Tills};
@@ -77,6 +77,7 @@ pub struct Daemon {
     _control: Option<Control>,
     _reaches: Option<Conversation>,
     counter: Arc<Counter>,
+    inbox: Inbox,
     renewal: Arc<Renewal>,
     platform: String,
     runtime: Arc<Runtime>,
@@ -156,6 +157,7 @@ impl Daemon {
             _control: Some(control),
             _reaches: conversation,
             counter,
+            inbox,
             renewal,
             platform: url,
             runtime,
@@ -189,6 +191,12 @@ impl Daemon {
             }
         }
         self.renewal.turn_to(own(config));
+        // Who has just mended the line to the platform should not wait until it is asked of itself.
+        let (counter, inbox) = (Arc::clone(&self.counter), self.inbox.clone());
+        self.runtime.spawn(async move {
+            let up = counter.probe().await.is_ok();
+            inbox.put(Event::Platform(PlatformEvent::Line { up })).await
+        });
         if let Some(next) = next {
             self.portal.take_certificate(next);
         }
@@ -223,15 +231,19 @@ pub fn run(config: &Config, file: &Path) -> Result<(), DaemonError> {
     let fail = DaemonError::new;
     allow_files();
     let runtime = Arc::new(runtime().map_err(|e| fail("the system gives no threads")(e.into()))?);
+    // Before anything is open: a reload that comes early must not end the daemon.
+    let signals = {
+        let _inside = runtime.enter();
+        [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal)
+    };
     let daemon = Daemon::start(config, Arc::clone(&runtime), None)?;
     let tills = config.tills.len();
     tracing::info!(portal = ?daemon.portal(), platform = %config.platform.url, tills, "ready");
     // Without systemd there is nobody to tell.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let ended = runtime.block_on(async {
-        let mut term = signal(SignalKind::terminate())?;
-        let mut int = signal(SignalKind::interrupt())?;
-        let mut hup = signal(SignalKind::hangup())?;
+        let [term, int, hup] = signals;
+        let (mut term, mut int, mut hup) = (term?, int?, hup?);
         loop {
             tokio::select! {
                 _ = term.recv() => return Ok::<(), io::Error>(()),

@@ -192,9 +192,11 @@ fn of_certificate(certificate: &control::Certificate) -> Finding {
             odd("certificate", what, format!("it is tried again by itself, and counts until {until}"))
         }
         (CertificateState::Good, None) => well("certificate", format!("counts until {until}")),
-        (CertificateState::Unknown, None) => {
-            odd("certificate", format!("counts until {until}"), "set the clock, and look at the file that [platform] names")
-        }
+        (CertificateState::Unknown, None) => odd(
+            "certificate",
+            format!("counts until {until}"),
+            "set the clock, and look at the file that [platform] names",
+        ),
     }
 }
 

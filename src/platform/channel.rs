@@ -87,12 +87,7 @@ impl Credentials {
         let (certificate, key) = (&settings.certificate_file, &settings.key_file);
         let (chain, private) = (read(certificate, "a certificate")?, read(key, "a private key")?);
         let pem = |file, text| Pem { file, text };
-        Credentials::from_pem(
-            pem(&settings.ca_file, &ca),
-            pem(certificate, &chain),
-            pem(key, &private),
-            &settings.pins,
-        )
+        Credentials::from_pem(pem(&settings.ca_file, &ca), pem(certificate, &chain), pem(key, &private), &settings.pins)
     }
 }
 
@@ -377,9 +372,11 @@ fn tls(credentials: &Credentials) -> Result<ClientConfig, ChannelError> {
 fn pair(certificate: Pem<'_>, key: Pem<'_>, provider: &CryptoProvider) -> Result<CertifiedKey, ChannelError> {
     let chain = certificates(certificate)?;
     let private = PrivateKeyDer::from_pem_slice(key.text).map_err(|e| bad_file(key.file, "a private key", e))?;
-    CertifiedKey::from_der(chain, private, provider).map_err(|e| match matches!(e, rustls::Error::InconsistentKeys(_)) {
-        true => ChannelError::NotAPair { certificate: certificate.file.to_owned(), key: key.file.to_owned() },
-        false => bad_file(key.file, "a private key of a kind that can be used (ECDSA P-256 or P-384, Ed25519)", e),
+    CertifiedKey::from_der(chain, private, provider).map_err(|e| {
+        match matches!(e, rustls::Error::InconsistentKeys(_)) {
+            true => ChannelError::NotAPair { certificate: certificate.file.to_owned(), key: key.file.to_owned() },
+            false => bad_file(key.file, "a private key of a kind that can be used (ECDSA P-256 or P-384, Ed25519)", e),
+        }
     })
 }
 

@@ -166,7 +166,9 @@ impl fmt::Display for Refusal {
             Refusal::TooManyTries => "too many wrong codes came to the platform; wait a minute and run this again",
             Refusal::Blocked => "the platform takes no payments for this shop; ask it why",
             Refusal::BadRequest => "the platform does not take what this program asks; is one of both out of date?",
-            Refusal::NotHere => "this is not the platform's address for enrolling; compare it with what the platform shows",
+            Refusal::NotHere => {
+                "this is not the platform's address for enrolling; compare it with what the platform shows"
+            }
         })
     }
 }
@@ -343,13 +345,7 @@ async fn post<T: serde::de::DeserializeOwned>(channel: &Channel, path: &str, bod
 }
 
 /// Looks at an answer; if it is right, it is on disk when this returns.
-fn receive(
-    locked: &Locked,
-    which: Which,
-    draft: &Draft,
-    given: &Given,
-    now: Wall,
-) -> Result<Identity, EnrolError> {
+fn receive(locked: &Locked, which: Which, draft: &Draft, given: &Given, now: Wall) -> Result<Identity, EnrolError> {
     let identity = draft.with(given, Path::new("the platform's answer")).map_err(|error| {
         EnrolError::BadAnswer(match error {
             ChannelError::NotAPair { .. } => "its certificate is for another key than this box's".into(),

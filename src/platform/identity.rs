@@ -78,7 +78,10 @@ pub struct Given {
 /// Without the key.
 impl fmt::Debug for Draft {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Draft").field("url", &self.url).field("answered", &self.answer.is_some()).finish_non_exhaustive()
+        f.debug_struct("Draft")
+            .field("url", &self.url)
+            .field("answered", &self.answer.is_some())
+            .finish_non_exhaustive()
     }
 }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 /// How often the next try of a renewal may come at most, and must at least.
 const RETRY_MIN_MS: i64 = 1_000;
 const RETRY_MAX_MS: i64 = 6 * 60 * 60 * 1_000;
+/// How often one that has ended is tried: platforms refuse it, but it may be the clock that is wrong.
+const RETRY_OVER: Duration = Duration::from_secs(60 * 60);
 /// How often a certificate that nobody renews by itself is spoken of at its end.
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 /// How long before its end one that people renew is spoken of, at most.
@@ -74,6 +76,9 @@ impl Life {
 
     /// When to try again after a renewal that failed: sooner the nearer the end is.
     pub fn retry_in(self, now: Wall) -> Duration {
+        if self.nearness(now) == Nearness::Over {
+            return RETRY_OVER;
+        }
         let least = (self.length_ms() / 100_000).clamp(RETRY_MIN_MS, 60_000);
         let ms = (self.until.0.saturating_sub(now.0) / 8).clamp(least, RETRY_MAX_MS);
         Duration::from_millis(u64::try_from(ms).unwrap_or(0))
@@ -160,7 +165,7 @@ mod tests {
         assert_eq!(after(60 * DAY_MS), 6 * 3_600);
         assert_eq!(after(89 * DAY_MS), 3 * 3_600);
         assert_eq!(after(90 * DAY_MS), 60);
-        assert_eq!(after(91 * DAY_MS), 60);
+        assert_eq!(after(91 * DAY_MS), 3_600);
         let short = Life { from: Wall(0), until: Wall(10_000) };
         assert_eq!(short.retry_in(Wall(9_999)).as_secs(), 1);
     }

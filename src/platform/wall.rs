@@ -18,7 +18,10 @@ pub(super) async fn sleep_until(at: Wall) -> io::Result<()> {
     let it_interval = Timespec { tv_sec: 0, tv_nsec: 0 };
     let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
     timerfd_settime(&timer, flags, &Itimerspec { it_interval, it_value })?;
-    #[expect(deprecated, reason = "what comes instead is unsafe; an owned descriptor keeps its number while it is watched")]
+    #[expect(
+        deprecated,
+        reason = "what comes instead is unsafe; an owned descriptor keeps its number while it is watched"
+    )]
     let timer: AsyncFd<OwnedFd> = AsyncFd::new(timer)?;
     loop {
         let mut ready = timer.readable().await?;

@@ -209,7 +209,15 @@ impl Sandbox {
             handle.spawn(serve_pages(take_over(public)?, pages)),
             handle.spawn(serve_pages(take_over(admin)?, admin::routes(switches.clone()))),
         ];
-        Ok(Sandbox { api: api_at, enrol: enrol_at, public: public_at, admin: admin_at, switches, tasks, keeper: Some(keeper) })
+        Ok(Sandbox {
+            api: api_at,
+            enrol: enrol_at,
+            public: public_at,
+            admin: admin_at,
+            switches,
+            tasks,
+            keeper: Some(keeper),
+        })
     }
 
     /// Sets a fault switch. False if there is no such fault for that call, or the sandbox cannot do it now.

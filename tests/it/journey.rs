@@ -9,6 +9,7 @@ mod returns;
 // Two programs share it; each uses its part.
 #[allow(dead_code)]
 mod rig;
+mod trust;
 
 use rig::{Phone, Rig, TILL, eventually};
 use tillgate::shop::effect::{CancelledWhy, DeclinedWhy, Outcome};

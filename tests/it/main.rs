@@ -11,6 +11,7 @@
 
 mod cli;
 mod concert;
+mod enrol;
 mod journey;
 mod line;
 mod listen;

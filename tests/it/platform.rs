@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use hyper::Method;
 use serde_json::{Value, json};
 use tillgate::inbox::Inbox;
-use tillgate::platform::channel::{Answer, Channel, ChannelError, ChannelSettings, certificate_ends, check_pair};
+use tillgate::platform::channel::{Answer, Channel, ChannelError, ChannelSettings, certificate_life, check_pair};
 use tillgate::platform::counter::{Counter, CounterSettings};
 use tillgate::platform::{CALLS_MAX, Desk, HELD_MAX, Platform};
 use tillgate::sandbox::authority::{Authority, Certificates, For, HERE, Pair};
@@ -585,16 +585,18 @@ fn a_certificate_that_does_not_match_its_key_is_said_before_anything_connects() 
 }
 
 #[test]
-fn the_end_of_a_certificate_is_read_from_its_file() {
+fn the_time_of_a_certificate_is_read_from_its_file() {
     let dir = Dir::new();
     let made = Certificates::create(&dir.0).unwrap();
     let now = jiff::Timestamp::now().as_millisecond();
-    let days = |file: &Path| (certificate_ends(file).unwrap().0 - now).div_euclid(86_400_000);
+    let days = |file: &Path| (certificate_life(file).unwrap().until.0 - now).div_euclid(86_400_000);
     assert!((823..=824).contains(&days(&made.shop_box.certificate)), "825 days from the beginning of today");
     assert!((-4..=-3).contains(&days(&made.expired.certificate)));
+    let begun = (now - certificate_life(&made.shop_box.certificate).unwrap().from.0).div_euclid(86_400_000);
+    assert!((1..=2).contains(&begun), "{begun} days ago");
     for half in ["-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", ""] {
         std::fs::write(dir.0.join("half.pem"), half).unwrap();
-        assert!(matches!(certificate_ends(&dir.0.join("half.pem")), Err(ChannelError::BadFile { .. })));
+        assert!(matches!(certificate_life(&dir.0.join("half.pem")), Err(ChannelError::BadFile { .. })));
     }
 }
 
@@ -756,7 +758,7 @@ fn every_example_of_the_document_is_what_the_sandbox_says() {
         }
         played += 1;
     }
-    assert_eq!(played, 15, "all examples were found");
+    assert_eq!(played, 16, "all examples were found");
 }
 
 #[test]
@@ -768,10 +770,17 @@ fn the_openapi_description_names_every_call_and_code_of_the_document() {
         "/v1/payments/{id}/refunds/{refund}:",
         "/v1/payments:",
         "/v1/platform:",
+        "/v1/enrolments:",
+        "/v1/renewals:",
     ] {
         assert!(api.contains(&format!("\n  {path}\n")), "{path}");
     }
-    for word in ["awaiting, processing, paid, failed, expired, cancelled", "accepted, done, refused", "mutualTLS"] {
+    for word in [
+        "awaiting, processing, paid, failed, expired, cancelled",
+        "accepted, done, refused",
+        "mutualTLS",
+        "code_unknown, code_used, code_expired, bad_csr, too_many_tries",
+    ] {
         assert!(api.contains(word), "{word}");
     }
 }

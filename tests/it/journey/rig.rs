@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use tillgate::demo::stage::Stage;
 use tillgate::demo::visitor::{Failed, Visitor};
 use tillgate::sandbox::authority::Certificates;
-use tillgate::sandbox::{BookLine, Fault, FaultKind, FaultyCall, PASSWORD, Sandbox, SandboxSettings, books};
+use tillgate::sandbox::{BookLine, Fault, FaultKind, FaultyCall, PASSWORD, Sandbox, SandboxSettings, Times, books};
 use tillgate::shop::effect;
 use tillgate::shop::event::{Ticket, TillNumber};
 use tillgate::shop::money::{Amount, Currency};
@@ -219,6 +219,28 @@ impl Rig {
         let text = std::fs::read_to_string(&self.config).unwrap();
         std::fs::write(&self.config, text.replace(&old_pin, &hex(certificates.platform.pin))).unwrap();
         self.starts_the_platform(SandboxSettings { certificates, ..settings });
+    }
+
+    /// The box enrols at the platform, whose certificates for boxes last so long from now on; the configuration names no
+    /// key any more. The daemon must be away.
+    pub(super) fn enrols(&mut self, certificate_secs: u32) {
+        let settings = self.stops_the_platform();
+        let times = Times { certificate_secs, ..settings.times };
+        self.starts_the_platform(SandboxSettings { times, ..settings });
+        let text = std::fs::read_to_string(&self.config).unwrap();
+        let (head, rest) = text.split_once("[platform]").unwrap();
+        let (_, tail) = rest.split_once("\n[").unwrap();
+        std::fs::write(&self.config, format!("{head}[{tail}")).unwrap();
+        self.enrols_again();
+    }
+
+    /// The same command, by a new code.
+    pub(super) fn enrols_again(&self) {
+        let platform = self.platform.as_ref().unwrap();
+        let code = self.runtime.block_on(platform.code()).unwrap();
+        let url = format!("https://{}", platform.enrol);
+        let output = self.tillgate(&["enroll", "--config", self.config.to_str().unwrap(), &url, &code]);
+        assert!(output.status.success(), "{output:?}");
     }
 
     /// A command of ours, to its end.
