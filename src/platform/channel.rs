@@ -215,9 +215,13 @@ impl Channel {
 
     /// The same with credentials that were read already; the platform stays where it is.
     pub fn exchange(&self, credentials: &Credentials) -> Result<(), ChannelError> {
-        let url = self.0.borrow().base.clone();
-        self.0.send_replace(line(&url, tls(credentials)?)?);
+        self.0.send_replace(line(&self.url(), tls(credentials)?)?);
         Ok(())
+    }
+
+    /// Where it leads, without a slash at the end.
+    pub fn url(&self) -> String {
+        self.0.borrow().base.clone()
     }
 
     /// One request. `path` begins with `/` and is what follows the platform's address. Ends within [`CONNECT`] +

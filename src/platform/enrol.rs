@@ -246,6 +246,8 @@ pub async fn enrol(folder: &Folder, url: &str, code: &Code, now: Option<Wall>) -
     if let Ok(Some(identity)) = folder.identity()
         && identity.draft().after == with
     {
+        // The last run may have ended between the change and its sync.
+        locked.sync()?;
         return Ok(identity);
     }
     let mut draft = match locked.draft(Which::Enrolling)?.filter(|draft| draft.after == with) {
@@ -263,7 +265,7 @@ pub async fn enrol(folder: &Folder, url: &str, code: &Code, now: Option<Wall>) -
     let (url, given) = asked?;
     draft.url = url;
     let identity = receive(&locked, Which::Enrolling, &draft, &given, now)?;
-    prove(&identity).await?;
+    prove(identity.url(), &identity).await?;
     locked.take(Which::Enrolling)?;
     locked.drop(Which::Renewing)?;
     Ok(identity)
@@ -295,7 +297,8 @@ pub async fn renew(
         }
         other => other?,
     };
-    if let Err(error) = prove(&identity).await {
+    // The configuration may say that the platform has moved.
+    if let Err(error) = prove(&channel.url(), &identity).await {
         // If the platform answers the old one and not the new one, the next try needs another.
         if is_answered(channel).await {
             locked.drop(Which::Renewing)?;
@@ -364,9 +367,9 @@ fn receive(locked: &Locked, which: Which, draft: &Draft, given: &Given, now: Wal
     Ok(identity)
 }
 
-/// Calls the platform with a new identity: it must answer.
-async fn prove(identity: &Identity) -> Result<(), EnrolError> {
-    let channel = Channel::with(identity.url(), identity.credentials()).map_err(EnrolError::Url)?;
+/// Calls the platform at `url` with a new identity: it must answer.
+async fn prove(url: &str, identity: &Identity) -> Result<(), EnrolError> {
+    let channel = Channel::with(url, identity.credentials()).map_err(EnrolError::Url)?;
     match look(&channel).await {
         Ok(200) => Ok(()),
         Ok(status) => Err(EnrolError::NotProven(format!("it answers {status}").into())),

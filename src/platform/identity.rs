@@ -319,6 +319,11 @@ impl Locked {
         take().map_err(|source| self.system(which, source))
     }
 
+    /// What the folder shows is on disk when this returns.
+    pub fn sync(&self) -> Result<(), FolderError> {
+        self.dir.sync_all().map_err(|source| self.system(Which::Identity, source))
+    }
+
     /// Takes a file away, if it is there.
     pub fn drop(&self, which: Which) -> Result<(), FolderError> {
         let remove = || match unlinkat(&self.dir, which.name(), AtFlags::empty()) {

@@ -3,6 +3,8 @@
 use crate::shop::time::Wall;
 use std::time::Duration;
 
+/// The largest jitter: `u16::MAX`.
+const JITTER_MAX: i128 = 65_535;
 /// How often the next try of a renewal may come at most, and must at least.
 const RETRY_MIN_MS: i64 = 1_000;
 const RETRY_MAX_MS: i64 = 6 * 60 * 60 * 1_000;
@@ -55,7 +57,7 @@ impl Life {
     /// all come at once.
     pub fn renew_at(self, jitter: u16) -> Wall {
         let length = self.length_ms();
-        let more = i128::from(length / 24).saturating_mul(i128::from(jitter)) / i128::from(u16::MAX);
+        let more = i128::from(length / 24).saturating_mul(i128::from(jitter)) / JITTER_MAX;
         let thirds = i128::from(length).saturating_mul(2) / 3;
         Wall(self.from.0.saturating_add(i64::try_from(thirds.saturating_add(more)).unwrap_or(length)))
     }

@@ -147,6 +147,22 @@ fn an_enrolled_daemon_reads_its_identity_anew_and_a_damaged_one_changes_nothing(
 }
 
 #[test]
+fn where_the_configuration_says_that_the_platform_is_renewals_go_too() {
+    let mut rig = Rig::dressed(Dress::default());
+    rig.enrols(SHORT_SECS);
+    let (file, config) = (folder(&rig).file(Which::Identity), rig.stage.file("tillgate.toml"));
+    let here = identity(&rig).url().to_owned();
+    let moved = std::fs::read_to_string(&file).unwrap().replace(&here, "https://127.0.0.1:1");
+    std::fs::write(&file, moved).unwrap();
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, format!("{text}\n[platform]\nurl = \"{here}\"\n")).unwrap();
+    rig.start();
+    pay(&rig);
+    eventually("it is renewed", || renewals(&rig) > 0);
+    assert!(rig.log().contains("is enrolled at https://127.0.0.1:1"), "{}", rig.log());
+}
+
+#[test]
 fn a_certificate_that_people_renew_is_spoken_of_before_its_end_and_not_renewed() {
     let rig = Rig::new();
     let text = rig.tillgate(&["status", "--socket", rig.stage.file("control.sock").to_str().unwrap()]);
