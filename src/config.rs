@@ -464,7 +464,13 @@ fn read_platform<'t>(reader: &mut Reader<'t>, root: &mut Section<'t>, folder: &F
     }
     let names = |section: &Section<'_>| NAMED.iter().any(|key| section.has(key));
     match section {
-        Some(section) if names(&section) => read_named(reader, section),
+        Some(section) if names(&section) => {
+            if folder.file(Which::Identity).exists() {
+                let what = "keys are named here: what `tillgate enroll` wrote is not used";
+                reader.warn(&section.span(), what, "take ca, certificate, key and pins away");
+            }
+            read_named(reader, section)
+        }
         other => read_enrolled(reader, other, folder),
     }
 }

@@ -48,7 +48,12 @@ fn example() -> Status {
         clock: Clock { trusted: true },
         disk: Disk { free_bytes: 5 << 30, low: false },
         network: Network::default(),
-        certificate: Certificate::default(),
+        certificate: Certificate {
+            state: CertificateState::Good,
+            until: Some("2027-02-20T11:00:00Z".into()),
+            renews_at: Some("2027-01-21T11:00:00Z".into()),
+            failing: None,
+        },
     }
 }
 
@@ -93,6 +98,7 @@ platform  up, last answer 5 s ago
 clock     set
 disk      5120 MiB free
 network   not governed: phones reach what the shop's router lets them reach
+identity  until 2027-02-20T11:00:00Z, renewed by itself from 2027-01-21T11:00:00Z on
 phones    3
 
 TILL  LABEL     LINE     JUNK   BAD  SALE    PORT
@@ -102,6 +108,24 @@ TILL  LABEL     LINE     JUNK   BAD  SALE    PORT
 SALE      TILL  AMOUNT     STATE   SINCE
 0badcafe  12    12.50 EUR  paying  14 s";
     assert_eq!(example().to_string(), text);
+}
+
+#[test]
+fn a_certificate_says_how_long_it_counts_and_what_is_wrong_with_it() {
+    let whole = example().certificate;
+    let of = |state, renewed: bool, failing: Option<&str>| {
+        let renews_at = whole.renews_at.clone().filter(|_| renewed);
+        Certificate { state, renews_at, failing: failing.map(str::to_owned), ..whole.clone() }.to_string()
+    };
+    assert_eq!(of(CertificateState::Good, false, None), "until 2027-02-20T11:00:00Z, renewed by people");
+    assert_eq!(
+        of(CertificateState::Ending, true, Some("no line")),
+        "ENDS 2027-02-20T11:00:00Z; RENEWAL FAILS: no line"
+    );
+    assert!(
+        of(CertificateState::Ended, true, None).starts_with("HAS ENDED 2027-02-20T11:00:00Z: new sales are refused")
+    );
+    assert_eq!(Certificate::default().to_string(), "until an unknown time, renewed by people");
 }
 
 #[test]

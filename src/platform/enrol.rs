@@ -331,6 +331,9 @@ async fn post<T: serde::de::DeserializeOwned>(channel: &Channel, path: &str, bod
     let sent = channel.call(Method::POST, path, Some(body), Duration::ZERO, ANSWER_BYTES_MAX).await;
     let answer = sent.map_err(|error| match error {
         SendError::NotSent(why) if is_other_key(why.as_ref()) => EnrolError::OtherKey,
+        SendError::NotSent(why) | SendError::Unknown(why) if wants_certificate(why.as_ref()) => {
+            EnrolError::Refused(Refusal::NotHere)
+        }
         SendError::NotSent(why) => EnrolError::NotReached(why),
         SendError::Unknown(why) => EnrolError::NoAnswer(why),
     })?;
@@ -341,10 +344,15 @@ async fn post<T: serde::de::DeserializeOwned>(channel: &Channel, path: &str, bod
         (409, Some("code_used")) => Err(EnrolError::Refused(Refusal::CodeUsed)),
         (410, Some("code_expired")) => Err(EnrolError::Refused(Refusal::CodeExpired)),
         (429, Some("too_many_tries")) => Err(EnrolError::Refused(Refusal::TooManyTries)),
-        (404 | 405, Some("no_such_call" | "wrong_method")) => Err(EnrolError::Refused(Refusal::NotHere)),
+        (404 | 405, _) => Err(EnrolError::Refused(Refusal::NotHere)),
         (400 | 422, Some(_)) => Err(EnrolError::Refused(Refusal::BadRequest)),
         (status, code) => Err(EnrolError::Failed(status, code.map(str::to_owned))),
     }
+}
+
+/// Whether the line is one for boxes that have a certificate, and we have shown none.
+fn wants_certificate(why: &(dyn Error + 'static)) -> bool {
+    matches!(tls_error(why), Some(rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired)))
 }
 
 /// Looks at an answer; if it is right, it is on disk when this returns.

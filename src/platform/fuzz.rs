@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use super::channel::{self, Answer};
+use super::code::Code;
 use super::counter::{cancelled, created, listed, probed, queried, refund_queried, refunded};
 use crate::shop::attempt::{Attempt, AttemptState, Heard, Link, TryFailure};
 use crate::shop::event::{Call, CallError, Payment, PaymentStatus, Reason, RefundStatus};
@@ -45,6 +46,7 @@ pub fn hear(data: &[u8]) {
             _ => {
                 let _ = probed(&answer);
                 channel::fuzz(body);
+                let _ = Code::parse(&String::from_utf8_lossy(body));
             }
         }
     }

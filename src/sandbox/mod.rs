@@ -50,6 +50,8 @@ pub struct SandboxSettings {
     pub public_listen: SocketAddr,
     /// Where the admin page is. It has no sign-in.
     pub admin_listen: SocketAddr,
+    /// What boxes that enrol are told to call; `None`: `https://` and the address that was bound.
+    pub api_url: Option<String>,
     /// What checkout links begin with; `None`: `http://` and the address that was bound.
     pub public_url: Option<String>,
     /// The certificates.
@@ -70,6 +72,7 @@ impl SandboxSettings {
             enrol_listen: any,
             public_listen: any,
             admin_listen: any,
+            api_url: None,
             public_url: None,
             certificates,
             times: Times::default(),
@@ -196,7 +199,7 @@ impl Sandbox {
         let pin = settings.certificates.platform.pin;
         let switches = admin::Admin { books: books.clone(), close_all, public_url: public_url.clone(), pin };
         let pages = checkout::routes(checkout::Checkout { books: books.clone(), framed_by: settings.allow_framing });
-        let api_url = format!("https://{api_at}");
+        let api_url = settings.api_url.unwrap_or_else(|| format!("https://{api_at}"));
         let speaker = Arc::new(api::Api { books, times: settings.times, public_url, api_url, tls, office });
         let greeter = Arc::clone(&speaker);
         let _inside = handle.enter();
@@ -287,6 +290,9 @@ pub struct SandboxArgs {
     /// Where it speaks the Counter Payment Protocol
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7443")]
     pub api: SocketAddr,
+    /// What boxes that enrol are told to call, if they reach the sandbox at another address than --api
+    #[arg(long, value_name = "URL")]
+    pub api_url: Option<String>,
     /// Where boxes enrol that have no certificate yet
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7444")]
     pub enrol: SocketAddr,
@@ -324,6 +330,7 @@ pub fn run(args: SandboxArgs) -> Result<(), SandboxError> {
     let settings = SandboxSettings {
         api_listen: args.api,
         enrol_listen: args.enrol,
+        api_url: args.api_url,
         times: Times { certificate_secs: args.certificate_secs, ..Times::default() },
         public_listen: args.public,
         admin_listen: args.admin,

@@ -6,7 +6,9 @@ use super::{PRICE, confirm, confirm_and_pay};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::path::PathBuf;
-use tillgate::platform::identity::{Folder, Identity, Which};
+use tillgate::demo::stage::Stage;
+use tillgate::platform::identity::{Draft, Folder, Identity, Which};
+use tillgate::sandbox::authority::Authority;
 use tillgate::sandbox::{FaultKind, FaultyCall, certificates_given};
 use tillgate::shop::effect::Outcome;
 use tillgate::till::player;
@@ -163,12 +165,28 @@ fn where_the_configuration_says_that_the_platform_is_renewals_go_too() {
 }
 
 #[test]
-fn a_certificate_that_people_renew_is_spoken_of_before_its_end_and_not_renewed() {
-    let rig = Rig::new();
-    let text = rig.tillgate(&["status", "--socket", rig.stage.file("control.sock").to_str().unwrap()]);
-    let text = String::from_utf8(text.stdout).unwrap();
-    assert!(text.contains("identity  until ") && text.contains("renewed by people"), "{text}");
+fn a_certificate_that_people_renew_is_spoken_of_before_its_end_and_left_alone() {
+    let mut rig = Rig::dressed(Dress { folder: Some(ends_in_a_minute), ..Dress::default() });
+    rig.start();
+    eventually("it is said", || rig.log().contains("the box's certificate ends: get a new one"));
+    assert_eq!(json(&rig)["certificate"]["state"], "ending");
+    assert_eq!(json(&rig)["certificate"]["renews_at"], Value::Null, "people renew it");
+    let said = String::from_utf8(doctor(&rig)).unwrap();
+    assert!(said.contains("WRONG  certificate   ends") && said.contains("put it where [platform] says"), "{said}");
+    pay(&rig);
     assert!(!rig.stage.file("platform").exists(), "nobody has enrolled");
+    assert_eq!(rig.log().matches("certificate ends").count(), 1, "once a day");
+}
+
+/// The box's certificate that the configuration names is one of an hour, of which a minute is left.
+fn ends_in_a_minute(stage: &Stage) {
+    let certificates = stage.platform().certificates;
+    let draft = serde_json::to_value(Draft::new("https://pay.example", "").unwrap()).unwrap();
+    let begun = jiff::Timestamp::now().as_millisecond() - 59 * 60_000;
+    let authority = Authority::load(&certificates).unwrap();
+    let signed = authority.certify_request(draft["request"].as_str().unwrap(), begun, 3_600).unwrap();
+    std::fs::write(&certificates.shop_box.certificate, signed.certificate).unwrap();
+    std::fs::write(&certificates.shop_box.key, draft["key"].as_str().unwrap()).unwrap();
 }
 
 // Below: how the tests speak.
@@ -203,17 +221,24 @@ fn given(rig: &Rig) -> usize {
 
 /// How the daemon says that the certificate stands, and until when (ms).
 fn status(rig: &Rig) -> (String, i64) {
-    let output = rig.tillgate(&["status", "--json", "--socket", rig.stage.file("control.sock").to_str().unwrap()]);
-    let status: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let certificate = &status["certificate"];
+    let certificate = &json(rig)["certificate"];
     let until: jiff::Timestamp = certificate["until"].as_str().unwrap().parse().unwrap();
     (certificate["state"].as_str().unwrap().to_owned(), until.as_millisecond())
 }
 
 fn platform(rig: &Rig) -> String {
-    let output = rig.tillgate(&["status", "--json", "--socket", rig.stage.file("control.sock").to_str().unwrap()]);
-    let status: Value = serde_json::from_slice(&output.stdout).unwrap();
-    status["platform"]["state"].as_str().unwrap().to_owned()
+    json(rig)["platform"]["state"].as_str().unwrap().to_owned()
+}
+
+/// What the daemon says of itself. Its socket opens a little later than the portal.
+fn json(rig: &Rig) -> Value {
+    let mut status = None;
+    eventually("the daemon answers", || {
+        let output = rig.tillgate(&["status", "--json", "--socket", rig.stage.file("control.sock").to_str().unwrap()]);
+        status = serde_json::from_slice(&output.stdout).ok();
+        status.is_some()
+    });
+    status.unwrap()
 }
 
 fn doctor(rig: &Rig) -> Vec<u8> {
