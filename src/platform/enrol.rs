@@ -31,6 +31,8 @@ pub enum EnrolError {
         /// Until when.
         until: Wall,
     },
+    /// The box was enrolled at another address meanwhile, and the daemon does not know it yet.
+    Elsewhere,
     /// The files of the identity.
     Folder(FolderError),
     /// The address is not usable.
@@ -102,6 +104,7 @@ impl EnrolError {
             EnrolError::Folder(_)
             | EnrolError::Url(_)
             | EnrolError::NoKey(_)
+            | EnrolError::Elsewhere
             | EnrolError::ClockNotSet
             | EnrolError::ClockWrong { .. } => Remedy::Mend,
         }
@@ -121,6 +124,9 @@ impl fmt::Display for EnrolError {
                  (`timedatectl`) and run this again with the same code",
                 date(*from),
                 date(*until)
+            ),
+            EnrolError::Elsewhere => f.write_str(
+                "this box has been enrolled at another address since the daemon started: restart it to go there",
             ),
             EnrolError::Folder(error) => error.fmt(f),
             EnrolError::Url(error) => error.fmt(f),
@@ -185,6 +191,7 @@ impl Error for EnrolError {
             | EnrolError::NotProven(why) => Some(why.as_ref()),
             EnrolError::ClockNotSet
             | EnrolError::ClockWrong { .. }
+            | EnrolError::Elsewhere
             | EnrolError::OtherKey
             | EnrolError::Refused(_)
             | EnrolError::Failed(..) => None,
@@ -272,7 +279,7 @@ pub async fn enrol(folder: &Folder, url: &str, code: &Code, now: Option<Wall>) -
 }
 
 /// Gets a new certificate for a new key, over the channel that the present one has opened. `Ok` once the platform has
-/// answered a call with it, and it has taken the old one's place on disk.
+/// answered a call with it, and it has taken the old one's place on disk; or if a newer one was there already.
 pub async fn renew(
     folder: &Folder,
     present: &Identity,
@@ -282,6 +289,12 @@ pub async fn renew(
     let Some(now) = now else { return Err(EnrolError::ClockNotSet) };
     let locked = folder.lock()?;
     let with = present.name();
+    // Somebody may have enrolled this box anew and not told the daemon: that must not be written over.
+    if let Ok(Some(found)) = folder.identity()
+        && found.name() != with
+    {
+        return if found.url() == present.url() { Ok(found) } else { Err(EnrolError::Elsewhere) };
+    }
     let draft = match locked.draft(Which::Renewing)?.filter(|draft| draft.after == with) {
         Some(draft) => draft,
         None => fresh(&locked, Which::Renewing, present.url(), &with)?,

@@ -52,4 +52,14 @@ mod tests {
             runtime.block_on(sleep_until(Wall(past))).unwrap();
         }
     }
+
+    #[test]
+    fn it_waits_for_times_that_never_come() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for late in [now_ms() + 86_400_000, i64::MAX / 1_000, i64::MAX] {
+            let waited =
+                async { tokio::time::timeout(std::time::Duration::from_millis(20), sleep_until(Wall(late))).await };
+            assert!(runtime.block_on(waited).is_err(), "{late}");
+        }
+    }
 }

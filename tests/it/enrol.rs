@@ -13,7 +13,7 @@ use tillgate::platform::Platform;
 use tillgate::platform::channel::Channel;
 use tillgate::platform::code::Code;
 use tillgate::platform::counter::{Counter, CounterSettings};
-use tillgate::platform::enrol::{EnrolError, Remedy, enrol};
+use tillgate::platform::enrol::{EnrolError, Remedy, enrol, renew};
 use tillgate::platform::identity::{Draft, Folder, Identity, Which};
 use tillgate::sandbox::authority::Certificates;
 use tillgate::sandbox::{Fault, FaultKind, FaultyCall, Sandbox, SandboxSettings, Times, certificates_given};
@@ -283,6 +283,29 @@ fn killed_at_any_instant_the_box_is_who_it_was_or_whole_and_new() {
     }
     println!("of (new, unfinished) were seen: {seen:?}; a whole run takes {whole:?}");
     assert!(seen.contains(&(false, false)) && seen.contains(&(false, true)), "{seen:?}");
+}
+
+#[test]
+fn a_renewal_does_not_write_over_what_somebody_has_enrolled_meanwhile() {
+    let bed = Bed::new();
+    bed.enrols("a");
+    let (folder, first) = (Folder::below(&bed.state("a")), identity(&bed.state("a")));
+    bed.enrols("a");
+    let second = identity(&bed.state("a"));
+    let counter = bed.counter(&first);
+    let now = Some(Wall(jiff::Timestamp::now().as_millisecond()));
+    let renewed = || bed.runtime.block_on(renew(&folder, &first, counter.channel(), now));
+    assert_eq!(renewed().unwrap().name(), second.name());
+    assert_eq!(bed.given(), 2, "nobody was asked");
+    let file = folder.file(Which::Identity);
+    let elsewhere = std::fs::read_to_string(&file).unwrap().replace(second.url(), "https://elsewhere.example");
+    std::fs::write(&file, &elsewhere).unwrap();
+    assert!(matches!(renewed(), Err(EnrolError::Elsewhere)));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), elsewhere);
+    // One that is gone or damaged is made good by the next renewal.
+    std::fs::write(&file, "scribble").unwrap();
+    assert_eq!(renewed().unwrap().name(), identity(&bed.state("a")).name());
+    assert_eq!(bed.given(), 3);
 }
 
 #[test]
