@@ -329,6 +329,6 @@ pub(super) fn wait(mut is_so: impl FnMut() -> bool, what: impl Fn() -> String) {
     let end = Instant::now() + PATIENCE;
     while !is_so() {
         assert!(Instant::now() < end, "it did not come about: {}", what());
-        std::thread::sleep(BETWEEN);
+        std::thread::park_timeout(BETWEEN);
     }
 }

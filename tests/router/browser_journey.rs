@@ -89,7 +89,7 @@ fn goes_online(house: &House, system: &Phone<'_>, phone: &Browser) {
     phone.picture("network-en-8-internet");
     while system.is_online() {
         assert!(began.elapsed() < Duration::from_secs(75), "it stays online");
-        std::thread::sleep(BETWEEN);
+        std::thread::park_timeout(BETWEEN);
     }
     println!("captive again {:?} after that", began.elapsed());
     assert!(began.elapsed() > Duration::from_secs(55), "{:?}", began.elapsed());
