@@ -197,5 +197,4 @@ fn is_intent(record: &Record) -> bool {
 }
 
 #[cfg(test)]
-#[path = "ring_tests.rs"]
 mod tests;

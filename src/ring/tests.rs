@@ -1,3 +1,4 @@
+//! The ring alone: what waits, what goes out, and what is read in between.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::*;
