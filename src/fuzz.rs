@@ -20,6 +20,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("portal_words", portal_words),
     ("platform_answers", platform_answers),
     ("config_text", config_text),
+    ("store_rows", store_rows),
     ("store_cells", store_cells),
     ("store_file", store_file),
     ("shop_events", shop_events),
@@ -72,7 +73,12 @@ pub fn config_text(data: &[u8]) {
     config::fuzz::parse(data);
 }
 
-/// The store's rows.
+/// The store's rows, each alone.
+pub fn store_rows(data: &[u8]) {
+    store::fuzz::row(data);
+}
+
+/// The store's rows, all together.
 pub fn store_cells(data: &[u8]) {
     store::fuzz::cells(data);
 }

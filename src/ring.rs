@@ -195,3 +195,6 @@ fn is_intent(record: &Record) -> bool {
     let Record::Attempt { attempt, .. } = record else { return false };
     matches!(attempt.state, AttemptState::Intent { .. })
 }
+
+#[cfg(test)]
+mod tests;

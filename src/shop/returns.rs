@@ -192,10 +192,10 @@ impl Shop {
             let sale = &self.sales.get(&back.sale)?.sale;
             sale.attempts.iter().find(|a| a.id == back.attempt).map(|a| a.session)
         });
-        let shows_it = |of: SessionId| self.visits.get(&of).is_some_and(|visit| visit.session.sale == Some(last.id));
+        // Whoever stands first has its payments fetched; who is still shown this return is the one that is repaid.
         let there = match entry.line.first() {
             Some(first) => payer == Some(*first),
-            None => payer.is_some_and(shows_it),
+            None => self.visits.values().any(|visit| visit.session.sale == Some(last.id)),
         };
         (untaken && made && (ask.of.is_some() || there)).then_some(last.id)
     }

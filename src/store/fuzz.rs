@@ -1,6 +1,7 @@
-//! A store whose cells, or whose bytes, are arbitrary: it is refused, or what is read of it writes back as it was.
+//! A row of the store, and a store whose cells or whose bytes, are arbitrary: it is refused, or what is read of it writes back as it was.
 #![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
+use super::cells::{Cells, ReadError};
 use super::load::{as_sale, asked, asked_under, load, newest_with, paid_by, sale_of_attempt};
 use super::row::{ATTEMPTS, DAYS, REFUNDS, Row, SALES, SESSIONS, TICKETS, Table};
 use super::schema::{APPLICATION_ID, MIGRATIONS, Synchronous, settle, version_of};
@@ -20,8 +21,9 @@ use crate::shop::sale::{AbortWhy, Code, Sale, SaleState, Telling};
 use crate::shop::session::{Place, Session};
 use crate::shop::time::{BootId, Mono, Now, Wall};
 use arbitrary::{Result, Unstructured};
+use rusqlite::config::DbConfig;
 use rusqlite::types::{Value, ValueRef};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, params, params_from_iter};
 use std::cell::RefCell;
 use std::path::Path;
 
@@ -30,6 +32,8 @@ const CHANGES_MAX: usize = 6;
 const TABLES: [&Table; 6] = [&SALES, &ATTEMPTS, &REFUNDS, &TICKETS, &SESSIONS, &DAYS];
 
 thread_local! {
+    /// Every row of the store, and an empty one to read rows with.
+    static ROWS: (Connection, Vec<Row>) = (Connection::open_in_memory().unwrap(), every_row());
     /// Stores in memory: one without the checks that SQLite itself makes, and the bytes of a whole one.
     static LOOSE: RefCell<Store> = RefCell::new(written(&loose(&MIGRATIONS.concat())));
     static BYTES: Vec<u8> = {
@@ -59,6 +63,7 @@ fn loose(schema: &str) -> String {
 fn written(schema: &str) -> Store {
     let conn = Connection::open_in_memory().unwrap();
     conn.set_prepared_statement_cache_capacity(512);
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).unwrap();
     conn.execute_batch(schema).unwrap();
     conn.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
     conn.pragma_update(None, "user_version", MIGRATIONS.len()).unwrap();
@@ -84,6 +89,62 @@ fn written(schema: &str) -> Store {
         assert_eq!(asked(&store.conn, id).unwrap(), Some(Asked::Return(Box::new(wanted))), "{whole}");
     }
     store
+}
+
+/// Changes cells of one row, which is then what it says, or refused.
+pub fn row(data: &[u8]) {
+    ROWS.with(|(conn, rows)| {
+        let Some((which, changes)) = data.split_first() else { return };
+        let row = &rows[usize::from(*which) % rows.len()];
+        let (columns, mut values) = (row.table.columns, row.values.clone());
+        let mut changes = Unstructured::new(changes);
+        for _ in 0..CHANGES_MAX {
+            let (Ok(at), false) = (changes.arbitrary::<u8>(), changes.is_empty()) else { break };
+            let Ok(new) = value(&mut changes) else { break };
+            values[usize::from(at) % columns.len()] = new;
+        }
+        let named = columns.iter().enumerate().map(|(at, column)| format!("?{} AS {column}", at + 1));
+        let sql = format!("SELECT {}", named.collect::<Vec<_>>().join(", "));
+        let mut statement = conn.prepare_cached(&sql).unwrap();
+        let mut found = statement.query(params_from_iter(&values)).unwrap();
+        let cells = Cells(found.next().unwrap().unwrap());
+        let written = match row.table.name {
+            "sales" => one_of_sales(cells),
+            "attempts" => cells.attempt().map(|attempt| Row::of_attempt(owner(row), &attempt)),
+            "refunds" => cells.refund().map(|refund| Row::of_refund(owner(row), &refund)),
+            "sessions" => cells.session().map(|session| Row::of_session(&session)),
+            "days" => cells.day().map(|(till, mark)| Row::of_day(till, mark)),
+            other => unreachable!("{other} has no rows of its own"),
+        };
+        let same = written.and_then(|written| cells.is_exactly(&written).map(|()| written));
+        assert!(values != row.values || same.is_ok_and(|same| same.values == values), "a whole row is read");
+    });
+}
+
+fn one_of_sales(cells: Cells<'_>) -> std::result::Result<Row, ReadError> {
+    let open = cells.open()?;
+    match cells.is_return()? {
+        true => cells.given().map(|given| Row::of_return(&given, open)),
+        false => cells.sale().map(|sale| Row::of_sale(&sale, open)),
+    }
+}
+
+/// The sale that an attempt or a refund belongs to.
+fn owner(row: &Row) -> SaleId {
+    let at = row.table.columns.iter().position(|column| *column == "sale").unwrap();
+    let Value::Blob(id) = &row.values[at] else { unreachable!("a sale's id is bytes") };
+    SaleId(u128::from_be_bytes(id.as_slice().try_into().unwrap()))
+}
+
+fn every_row() -> Vec<Row> {
+    let mut rows = vec![Row::of_session(&visit()), Row::of_day(TillNumber::new(8).unwrap(), 5)];
+    for sale in sales() {
+        rows.push(Row::of_sale(&sale, true));
+        rows.extend(sale.attempts.iter().map(|attempt| Row::of_attempt(sale.id, attempt)));
+        rows.extend(sale.refunds.iter().map(|refund| Row::of_refund(sale.id, refund)));
+    }
+    rows.extend(returns().iter().map(|given| Row::of_return(given, true)));
+    rows
 }
 
 /// Changes single cells, then reads all.

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 /// How long a test waits for something before it fails.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+/// From one asking to the next.
+pub(super) const BETWEEN: Duration = Duration::from_millis(50);
 /// Programs, and the packages that they are in.
 const NEEDED: [(&str, &str); 16] = [
     ("ip", "iproute2"),
@@ -322,10 +324,11 @@ pub(super) fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// Asks again and again until it is so; each asking is a process, which takes its time.
+/// Asks again and again until it is so, and not more often than the portal lets one phone ask.
 pub(super) fn wait(mut is_so: impl FnMut() -> bool, what: impl Fn() -> String) {
     let end = Instant::now() + PATIENCE;
     while !is_so() {
         assert!(Instant::now() < end, "it did not come about: {}", what());
+        std::thread::park_timeout(BETWEEN);
     }
 }

@@ -1,6 +1,6 @@
 //! A customer with a real browser in the guests' network: from the first page that does not load to the receipt.
 
-use super::bed::wait;
+use super::bed::{BETWEEN, wait};
 use super::browser::Browser;
 use super::house::{House, TILL};
 use super::phone::Phone;
@@ -89,6 +89,7 @@ fn goes_online(house: &House, system: &Phone<'_>, phone: &Browser) {
     phone.picture("network-en-8-internet");
     while system.is_online() {
         assert!(began.elapsed() < Duration::from_secs(75), "it stays online");
+        std::thread::park_timeout(BETWEEN);
     }
     println!("captive again {:?} after that", began.elapsed());
     assert!(began.elapsed() > Duration::from_secs(55), "{:?}", began.elapsed());

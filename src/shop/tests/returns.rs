@@ -148,6 +148,11 @@ fn without_tickets_a_repeat_is_known_by_what_it_asks() {
     after(&asked, "refund 5.00", "accept; offered");
     after(&asked, "refund 6.00", "refuse Busy");
     after(&asked, "a choose; refunded; refund 5.00", "accept; finish Returned { pending: false }");
+    let unheard = format!("{asked}; a choose; refunded; unheard");
+    after(&unheard, "refund 5.00", "accept; finish Returned { pending: false }");
+    after(&unheard, "restart; refund 5.00", "accept; finish Returned { pending: false }");
+    after(&unheard, "a finish; refund 5.00", "refuse NoPhone");
+    after(&unheard, "a finish; a at 7; refund 5.00", "accept; finish Returned { pending: false }");
     // Another phone stands there: another return.
     after(&asked, "a choose; refunded; b at 7; refund 5.00", "refuse NoPhone");
     after(&asked, "a choose; refunded; take; a at 7; refund 5.00", "accept; offered; a:choose 5.00 of 7:5.00");
