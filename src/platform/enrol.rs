@@ -111,54 +111,68 @@ impl EnrolError {
     }
 }
 
-impl fmt::Display for EnrolError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl EnrolError {
+    /// What failed. What to do about it is for whoever sits at the command line, and not for the journal.
+    pub fn reason(&self) -> String {
         match self {
-            EnrolError::ClockNotSet => f.write_str(
-                "this machine's clock is not set: no certificate can be judged; set it (`timedatectl`, a time server \
-                 must be in reach) and run this again. Nothing was sent",
-            ),
-            EnrolError::ClockWrong { from, until } => write!(
-                f,
-                "the new certificate counts from {} to {}, and this machine's clock says otherwise: set it \
-                 (`timedatectl`) and run this again with the same code",
+            EnrolError::ClockNotSet => "this machine's clock is not set: no certificate can be judged".to_owned(),
+            EnrolError::ClockWrong { from, until } => format!(
+                "the new certificate counts from {} to {}, and this machine's clock says otherwise",
                 date(*from),
                 date(*until)
             ),
-            EnrolError::Elsewhere => f.write_str(
-                "this box has been enrolled at another address since the daemon started: restart it to go there",
-            ),
-            EnrolError::Folder(error) => error.fmt(f),
-            EnrolError::Url(error) => error.fmt(f),
-            EnrolError::OtherKey => f.write_str(
-                "whoever answers there has another key than the code says: the address is wrong, the code is of another \
-                 platform, or somebody stands between; compare both with what the platform shows. The code was not sent",
-            ),
-            EnrolError::NotReached(why) => {
-                write!(f, "the platform cannot be reached: {}; look at address and network, and run this again", root(why))
+            EnrolError::Elsewhere => {
+                "this box has been enrolled at another address since the daemon started".to_owned()
             }
-            EnrolError::NoAnswer(why) => write!(
-                f,
-                "the platform has not answered: {}; run this again with the same code: nothing is lost",
-                root(why)
-            ),
-            EnrolError::Refused(refusal) => refusal.fmt(f),
+            EnrolError::Folder(error) => error.to_string(),
+            EnrolError::Url(error) => error.to_string(),
+            EnrolError::OtherKey => "whoever answers there has another key than it should".to_owned(),
+            EnrolError::NotReached(why) => format!("the platform cannot be reached: {}", root(why)),
+            EnrolError::NoAnswer(why) => format!("the platform has not answered: {}", root(why)),
+            EnrolError::Refused(refusal) => refusal.to_string(),
             EnrolError::Failed(status, code) => {
                 let code = code.as_deref().unwrap_or("no reason");
-                write!(f, "the platform cannot do it now (status {status}, {code}); run this again later with the same code")
+                format!("the platform cannot do it now (status {status}, {code})")
             }
-            EnrolError::BadAnswer(why) => write!(
-                f,
-                "what the platform answered cannot be used: {why}; nothing was changed. Tell the platform, \
-                 and run this again with the same code",
-            ),
-            EnrolError::NotProven(why) => write!(
-                f,
-                "the platform does not take the certificate it gave: {}; nothing was changed. Run this again with the \
-                 same code; if it stays so, ask the platform",
-                root(why)
-            ),
-            EnrolError::NoKey(why) => write!(f, "no key can be made: {why}"),
+            EnrolError::BadAnswer(why) => format!("what the platform answered cannot be used: {why}"),
+            EnrolError::NotProven(why) => {
+                format!("the platform does not take the certificate it gave: {}", root(why))
+            }
+            EnrolError::NoKey(why) => format!("no key can be made: {why}"),
+        }
+    }
+
+    fn advice(&self) -> &'static str {
+        match self {
+            EnrolError::ClockNotSet => {
+                "set it (`timedatectl`; a time server must be in reach) and run this again. Nothing was sent"
+            }
+            EnrolError::ClockWrong { .. } => "set it (`timedatectl`) and run this again with the same code",
+            EnrolError::Elsewhere => "restart it to go there",
+            EnrolError::OtherKey => {
+                "the address is wrong, the code is of another platform, or somebody stands between: compare both with \
+                 what the platform shows. The code was not sent"
+            }
+            EnrolError::NotReached(_) => "look at address and network, and run this again",
+            EnrolError::NoAnswer(_) => "run this again with the same code: nothing is lost",
+            EnrolError::Failed(..) => "run this again later with the same code",
+            EnrolError::BadAnswer(_) => "nothing was changed. Tell the platform, and run this again with the same code",
+            EnrolError::NotProven(_) => {
+                "nothing was changed. Run this again with the same code; if it stays so, ask the platform"
+            }
+            EnrolError::NoKey(_) => "the system must have random numbers",
+            // Theirs say what to do.
+            EnrolError::Folder(_) | EnrolError::Url(_) | EnrolError::Refused(_) => "",
+        }
+    }
+}
+
+impl fmt::Display for EnrolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason())?;
+        match self.advice() {
+            "" => Ok(()),
+            advice => write!(f, "; {advice}"),
         }
     }
 }

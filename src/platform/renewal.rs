@@ -189,8 +189,8 @@ impl Keeper {
         let renewed = match renew(folder, present, channel, now).await {
             Ok(renewed) => renewed,
             Err(error) => {
-                self.complain(life, now, &error.to_string(), error.remedy());
-                self.tell.send_replace((own(present), Some(error.to_string())));
+                self.complain(life, now, &error.reason(), error.remedy());
+                self.tell.send_replace((own(present), Some(error.reason())));
                 sleep(pause).await;
                 return own(present);
             }
