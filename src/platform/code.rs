@@ -80,7 +80,7 @@ impl Code {
         &self.secret
     }
 
-    /// All of it as typed right, without dashes but for its checking end.
+    /// All of it but the two characters that check it, without dashes.
     pub fn whole(&self) -> String {
         format!("{}{}", self.secret, text(&self.fingerprint.0))
     }
