@@ -33,7 +33,7 @@ struct Round {
 impl Round {
     fn new() -> Round {
         let policy = Policy::with_defaults(eur(1).currency(), [till(7), till(8)].into());
-        let mut store = Store::in_memory().unwrap();
+        let store = Store::in_memory().unwrap();
         let loaded = store.load().unwrap();
         let mut out = Vec::new();
         let ring = Ring::open(&Round::stamp(0), policy, loaded.shop, store, &mut |effect| out.push(effect)).unwrap();

@@ -13,7 +13,7 @@ use crate::shop::pairing::Pairing;
 use crate::shop::sale::{AbortWhy, Code, Sale, SaleState, Telling};
 use crate::shop::session::{Place, Session};
 use crate::shop::time::{BootId, Mono, Now, Wall};
-use rusqlite::types::{FromSql, Value};
+use rusqlite::types::{FromSql, ValueRef};
 
 /// A row that says something no record can have said: it was changed from outside, or the file is damaged.
 #[derive(Debug)]
@@ -56,12 +56,21 @@ impl Cells<'_> {
     /// Whether what was read of this row is written as this row again, to the cell: else one of them holds what was never
     /// written, such as a date in words or a cell that its state does not have.
     pub(super) fn is_exactly(self, written: &Row) -> Result<(), ReadError> {
-        for (column, value) in written.table.columns.iter().zip(&written.values) {
-            if self.get::<Value>(column)? != *value {
+        for (at, (column, value)) in written.table.columns.iter().zip(&written.values).enumerate() {
+            if self.0.get_ref(self.place(at, column)?)? != ValueRef::from(value) {
                 return Err(ReadError::Column(column));
             }
         }
         Ok(())
+    }
+
+    /// Where a table's column is in the row. Most stand in the table's order, some after its `no`; looking for each by its
+    /// name would take longer than reading it.
+    fn place(self, at: usize, column: &str) -> Result<usize, ReadError> {
+        let row: &rusqlite::Statement<'_> = self.0.as_ref();
+        let near = [at.saturating_add(1), at];
+        let found = near.into_iter().find(|at| row.column_name(*at).is_ok_and(|name| name == column));
+        found.map_or_else(|| Ok(row.column_index(column)?), Ok)
     }
 
     /// Whether a sale's row says that something is still to be done.

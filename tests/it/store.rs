@@ -816,6 +816,30 @@ fn verify_names_the_first_row_that_does_not_fit() {
     }
 }
 
+/// Each is a value that SQLite takes and no record has: another way to say the same, or a cell that its state has not.
+#[test]
+fn a_row_that_was_never_written_so_is_refused_even_if_it_can_be_read() {
+    for (table, change) in [
+        ("sales", "hears_result = 7"),
+        ("sales", "why = 'customer'"),
+        ("sales", "tell_times = 3"),
+        ("attempts", "checked = 2"),
+        ("attempts", "doubt_at = 5"),
+        ("refunds", "doubt_at = 5"),
+        ("sessions", "ip = '010.0.0.1'"),
+    ] {
+        let mut store = Store::in_memory().unwrap();
+        let sale = Sale { refunds: vec![refund(7, 2, RefundState::Done)], ..approved(1, till(7)) };
+        write(&mut store, &sale, true);
+        store.commit(None, &[Record::Session(sessions_of_every_kind().remove(0))]).unwrap();
+        assert!(store.load().is_ok());
+        let conn = store.connection();
+        conn.execute_batch("PRAGMA ignore_check_constraints = on; PRAGMA foreign_keys = off").unwrap();
+        assert_eq!(conn.execute(&format!("UPDATE {table} SET {change}"), []).unwrap(), 1, "{table}: {change}");
+        assert!(store.load().is_err(), "{table}: {change}");
+    }
+}
+
 #[test]
 fn verify_tells_how_far_it_is_and_ends_with_the_newest_hash() {
     let folder = Folder::new();
