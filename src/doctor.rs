@@ -5,7 +5,7 @@ use crate::control::{self, AskError, PlatformState, Status};
 use crate::network::{render, verify};
 use clap::Args;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Say what is wrong with this box, and what to do
 ///
@@ -21,6 +21,13 @@ pub struct DoctorArgs {
     /// The configuration
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+}
+
+impl DoctorArgs {
+    /// To look at the box that has this configuration.
+    pub fn of(config: &Path) -> DoctorArgs {
+        DoctorArgs { config: config.to_owned() }
+    }
 }
 
 /// How bad it is.

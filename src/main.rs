@@ -18,6 +18,7 @@ use tillgate::logging;
 use tillgate::network::command::{self as network_command, Ended, NetworkArgs};
 use tillgate::network::{netd, ruleset};
 use tillgate::sandbox::{self, SandboxArgs};
+use tillgate::setup::{self, SetupArgs};
 use tillgate::store::{self, Books, Verified, VerifyError};
 use tillgate::till::{self, ListenArgs, TillArgs};
 
@@ -49,6 +50,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Setup(SetupArgs),
     Run(RunArgs),
     Check(CheckArgs),
     Doctor(DoctorArgs),
@@ -247,7 +249,8 @@ fn main() -> ExitCode {
     // A daemon tells its day; a command answers what it was asked.
     let usual = match &cli.command {
         Command::Run(_) | Command::Netd(_) => logging::LevelFilter::INFO,
-        Command::Check(_)
+        Command::Setup(_)
+        | Command::Check(_)
         | Command::Doctor(_)
         | Command::Status(_)
         | Command::Sales(_)
@@ -261,6 +264,7 @@ fn main() -> ExitCode {
     };
     let exit = match logging::start(usual) {
         Ok(()) => match cli.command {
+            Command::Setup(args) => return ExitCode::from(setup::run(&args)),
             Command::Run(args) => run(&args),
             Command::Check(args) => check(&args),
             Command::Doctor(args) => examine(&args),
