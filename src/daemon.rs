@@ -408,6 +408,7 @@ impl Answers {
             online: till.online,
             junk_bytes: till.junk_bytes,
             bad_frames: till.bad_frames,
+            heard_secs: till.heard_ms.map(|ms| Clock::mono().0.saturating_sub(ms) / 1_000),
             sale: of_till(till.number.number()),
         });
         Response::Status(Box::new(control::Status {

@@ -352,7 +352,7 @@ fn helper(args: &NetdArgs) -> Exit {
 
 fn examine(args: &DoctorArgs) -> Exit {
     let found = doctor::examine(args);
-    let said = say(&found.to_string());
+    let said = say(&if args.json { found.json() } else { found.to_string() });
     if matches!(said, Exit::Good) && !found.is_well() { Exit::No } else { said }
 }
 

@@ -180,7 +180,7 @@ fn check(config: &Path, draft: &Draft, secret: Option<&Secret>, put_off: usize) 
 
 fn agreed() -> Result<bool, Failed> {
     let mut at = Terminal::new(io::stdin().lock(), io::stdout().lock());
-    Ok(at.agree("It was checked. Until now nothing was written.", "Write it", true)?)
+    Ok(at.agree("Nothing is wrong with it. Until now nothing was written.", "Write it", true)?)
 }
 
 fn write(
