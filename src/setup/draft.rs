@@ -18,6 +18,9 @@ const SECTIONS: &[(&str, &str)] = &[
     ("platform", "# Who takes the money, and how we know one another."),
 ];
 
+/// The order of a new file. Tills come last: each has sections of its own.
+const ORDER: &[&str] = &["shop", "limits", "rules", "portal", "network", "platform", "store", "control", "till"];
+
 /// The text of a configuration, and what is being changed in it.
 #[derive(Clone, Debug)]
 pub(super) struct Draft {
@@ -54,11 +57,13 @@ impl Draft {
 
     /// The whole text.
     pub(super) fn text(&self) -> String {
-        let text = self.document.to_string();
-        match self.new {
-            true => format!("{HEADING}{}", text.trim_start_matches('\n')),
-            false => text,
+        if !self.new {
+            return self.document.to_string();
         }
+        let mut ordered = self.document.clone();
+        let place = |key: &str| ORDER.iter().position(|name| *name == key).unwrap_or(ORDER.len());
+        ordered.as_table_mut().sort_values_by(|a, _, b, _| place(a.get()).cmp(&place(b.get())));
+        format!("{HEADING}{}", ordered.to_string().trim_start_matches('\n'))
     }
 
     /// The text at `section.key`; sections within sections are written `network.wifi`.
@@ -343,4 +348,143 @@ pub(super) fn texts<T: AsRef<str>>(all: &[T]) -> Value {
 /// A path as a text.
 pub(super) fn path(path: &Path) -> String {
     path.display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As a person leaves it: comments, an odd order, a key that nobody knows, quotes and numbers of their own.
+    const BY_HAND: &str = r#"# Mueller's, do not touch the pins!
+[[till]]
+number = 0x1      # front
+port   = '/dev/ttyS0'   # under the counter
+protocol = "plain"
+
+[till.line]
+baud = 19_200 # slow cable
+
+# the shop
+[shop]
+language = 'de'
+name = "Old name"     # ask Anna before you change it
+currency = "EUR"
+colour = "green"      # not ours
+
+[platform]
+pins = [ # two
+    "aa",
+    "bb", # next year's
+]
+rules = { strict = true }
+"#;
+
+    fn by_hand() -> Draft {
+        Draft::of(Some(BY_HAND)).unwrap()
+    }
+
+    #[test]
+    fn what_says_the_same_stays_as_it_is_written() {
+        let mut draft = by_hand();
+        draft.set("shop", "name", "Old name");
+        draft.set("shop", "language", "de");
+        draft.set("platform", "pins", texts(&["aa", "bb"]));
+        draft.set_if_absent("shop", "currency", "CHF");
+        draft.take_in("[[till]]\nnumber = 1\nport = \"/dev/ttyS0\"\nline.baud = 19200\n").unwrap();
+        draft.remove("shop", "none");
+        draft.remove_section("network.wifi");
+        assert_eq!(draft.text(), BY_HAND);
+    }
+
+    #[test]
+    fn a_changed_value_changes_itself_and_nothing_else() {
+        let mut draft = by_hand();
+        draft.set("shop", "name", "New name");
+        draft.take_in("[[till]]\nnumber = 1\nline.baud = 9600\n").unwrap();
+        let expected = BY_HAND.replace("Old name", "New name").replace("19_200", "9600");
+        assert_eq!(draft.text(), expected);
+    }
+
+    #[test]
+    fn what_is_new_comes_after_what_is_there() {
+        let mut draft = by_hand();
+        draft.set("shop", "time_zone", "Europe/Berlin");
+        let line = vec![("data_bits", 7.into()), ("parity", "even".into())];
+        let port = "/dev/ttyS1".to_owned();
+        draft.add_till(&NewTill {
+            number: 2,
+            port,
+            protocol: "concert",
+            line,
+            concert_number: Some(9),
+            ..NewTill::default()
+        });
+        draft.set("network", "uplink", "eth0");
+        let text = draft.text();
+        let expected = BY_HAND.replace("\n\n[platform]", "\ntime_zone = \"Europe/Berlin\"\n\n[platform]");
+        let till = "\n[[till]]\nnumber = 2                      # customers type this: put it on a card at the till\n\
+                    port = \"/dev/ttyS1\"\nprotocol = \"concert\"\n\n[till.line]\ndata_bits = 7\nparity = \"even\"\n\n\
+                    [till.concert]\nnumber = 9\n";
+        let expected = expected.replace("# slow cable\n", &format!("# slow cable\n{till}"));
+        assert_eq!(text, format!("{expected}\n[network]\nuplink = \"eth0\"\n"));
+        assert_eq!(Draft::of(Some(&text)).unwrap().tills().len(), 2);
+    }
+
+    #[test]
+    fn a_new_file_explains_itself_and_a_section_goes_whole() {
+        let mut draft = Draft::of(None).unwrap();
+        draft.set("shop", "name", "A");
+        draft.set("portal", "listen", "0.0.0.0:80");
+        draft.set("network.wifi", "ssid", "A");
+        draft.set("network", "uplink", "eth0");
+        draft.remove_section("network.wifi");
+        let text = draft.text();
+        assert!(text.starts_with("# Written by `tillgate setup`"), "{text}");
+        let rest =
+            "\n[shop]\nname = \"A\"\n\n# Where customers' phones find the pages.\n[portal]\nlisten = \"0.0.0.0:80\"\n";
+        assert!(text.contains(rest) && text.ends_with("[network]\nuplink = \"eth0\"\n"), "{text}");
+        draft.remove_section("network");
+        assert!(!draft.text().contains("network"), "{}", draft.text());
+    }
+
+    #[test]
+    fn tables_are_found_however_they_are_written() {
+        let text = "till = [{number = 1, port = \"/a\"}]\nshop.name = \"A\"\nportal = {listen = \"x\"}\n";
+        let mut draft = Draft::of(Some(text)).unwrap();
+        assert_eq!(draft.tills(), [(1, "/a".to_owned())]);
+        draft.set("shop", "name", "B");
+        draft.set("portal", "url", "y");
+        draft.add_till(&NewTill { number: 2, port: "/b".to_owned(), protocol: "zvt", ..NewTill::default() });
+        let text = draft.text();
+        assert!(
+            text.contains("shop.name = \"B\"\n") && text.contains("portal = {listen = \"x\", url = \"y\" }\n"),
+            "{text}"
+        );
+        assert_eq!(Draft::of(Some(&text)).unwrap().tills(), [(1, "/a".to_owned()), (2, "/b".to_owned())]);
+    }
+
+    #[test]
+    fn answers_of_another_shape_are_refused_and_say_what_to_write() {
+        for (answers, words) in [
+            ("name = \"A\"\n", "write [shop]"),
+            ("[till]\nnumber = 1\n", "with double brackets"),
+            ("[shop\n", "line 1"),
+        ] {
+            let said = by_hand().take_in(answers).unwrap_err();
+            assert!(said.contains(words), "{answers}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_till_of_the_answers_comes_with_its_line() {
+        let mut draft = by_hand();
+        let answers = "[[till]]\nnumber = 3\nport = \"/dev/ttyS3\"\n[till.line]\nbaud = 1200\n\n[[till]]\nnumber = 4\nport = \"/b\"\n";
+        draft.take_in(answers).unwrap();
+        let text = draft.text();
+        assert!(text.contains("number = 3\nport = \"/dev/ttyS3\"\n[till.line]\nbaud = 1200\n"), "{text}");
+        assert_eq!(draft.tills().len(), 3, "{text}");
+        let again = text.clone();
+        draft.take_in(answers).unwrap();
+        assert_eq!(draft.text(), again);
+    }
 }
