@@ -12,51 +12,56 @@ const OURS: [&str; 2] = ["tillgate", "systemd"];
 /// Who gives phones addresses and names.
 const ROUTER: &str = "dnsmasq";
 
-/// Serial ports that are not there or that others have, and TCP and UDP ports that others have.
+/// Serial ports that are not there, doors at which nobody listens, and all of them that other programs have.
 pub(super) fn look(config: &Config, daemon_answers: bool) -> Vec<Finding> {
-    let mut found: Vec<Finding> = Vec::new();
+    let mut lacking: Vec<Finding> = Vec::new();
+    let mut others: Vec<Finding> = Vec::new();
     for till in &config.tills {
         let part = format!("till {}", till.number);
         match &till.port {
-            Port::Serial(path) => found.extend(serial(&part, path, daemon_answers)),
-            Port::Tcp { listen, .. } => found.extend(taken(&part, Kind::Tcp, *listen, &OURS)),
+            Port::Serial(path) => {
+                // A running daemon says so itself.
+                lacking.extend((!daemon_answers && !path.exists()).then(|| unplugged(&part, path)));
+                others.extend(held(&part, path, daemon_answers));
+            }
+            Port::Tcp { listen, .. } => others.extend(taken(&part, Kind::Tcp, *listen, &OURS)),
         }
     }
     let doors = std::iter::once(config.portal.listen).chain(config.portal.secure.as_ref().map(|secure| secure.listen));
-    for door in doors {
-        let listener = holders::of_port(Kind::Tcp, door);
-        found.extend(match listener {
-            Listener::Nobody if daemon_answers => Some(wrong(
-                "portal",
-                format!("nobody listens at {door}: no phone finds its pages"),
-                "journalctl -u tillgate says why",
-            )),
-            Listener::Nobody | Listener::Unseen | Listener::Programs(_) => taken("portal", Kind::Tcp, door, &OURS),
-        });
+    // Port 0 is any: only the daemon knows which.
+    for door in doors.filter(|door| door.port() != 0) {
+        let deserted = daemon_answers && holders::of_port(Kind::Tcp, door) == Listener::Nobody;
+        lacking.extend(deserted.then(|| {
+            let what = format!("nobody listens at {door}: no phone finds its pages");
+            wrong("portal", what, "journalctl -u tillgate says why")
+        }));
+        others.extend(taken("portal", Kind::Tcp, door, &OURS));
     }
     if let Some(network) = &config.network {
         let own = IpAddr::V4(network.guests.address.addr());
         for (port, what) in [(53, "names"), (67, "addresses")] {
             // A program that gives addresses listens everywhere, whichever side it is for.
             let ip = if port == 67 { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { own };
-            found.extend(router(SocketAddr::new(ip, port), what));
+            let at = SocketAddr::new(ip, port);
+            lacking.extend((holders::of_port(Kind::Udp, at) == Listener::Nobody).then(|| deserted_router(at, what)));
+            others.extend(taken("router", Kind::Udp, at, &[ROUTER]));
         }
     }
-    if found.iter().all(|finding| finding.grade == super::Grade::Well) {
-        found.insert(0, well("programs", "no other program has a port of ours"));
+    if others.is_empty() {
+        others.push(well("programs", "no other program has a port of ours"));
     }
-    found
+    lacking.extend(others);
+    lacking
 }
 
-fn router(at: SocketAddr, what: &str) -> Option<Finding> {
-    match holders::of_port(Kind::Udp, at) {
-        Listener::Nobody => Some(wrong(
-            "router",
-            format!("nobody gives phones {what} (UDP port {})", at.port()),
-            "systemctl restart dnsmasq; journalctl -u dnsmasq says why it ended",
-        )),
-        Listener::Unseen | Listener::Programs(_) => taken("router", Kind::Udp, at, &[ROUTER]),
-    }
+fn deserted_router(at: SocketAddr, what: &str) -> Finding {
+    let what = format!("nobody gives phones {what} (UDP port {})", at.port());
+    wrong("router", what, "systemctl restart dnsmasq; journalctl -u dnsmasq says why it ended")
+}
+
+fn unplugged(part: &str, path: &Path) -> Finding {
+    let fix = "plug the adapter in, or look in /dev/serial/by-id for its name; `tillgate setup` finds it, too";
+    wrong(part, format!("there is no {}", path.display()), fix)
 }
 
 /// Somebody else has it.
@@ -75,13 +80,7 @@ fn stop(program: &Program) -> String {
     )
 }
 
-fn serial(part: &str, path: &Path, daemon_answers: bool) -> Option<Finding> {
-    if !path.exists() {
-        // A running daemon says so itself.
-        let what = format!("there is no {}", path.display());
-        let fix = "plug the adapter in, or look in /dev/serial/by-id for its name; `tillgate setup` finds it, too";
-        return (!daemon_answers).then(|| wrong(part, what, fix));
-    }
+fn held(part: &str, path: &Path, daemon_answers: bool) -> Option<Finding> {
     let all = holders::of_file(path);
     let other = all.iter().find(|program| !OURS.contains(&program.name.as_str()))?;
     let what = format!("{} (process {}) has its port {} open", other.name, other.process, path.display());

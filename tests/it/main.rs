@@ -11,6 +11,7 @@
 
 mod cli;
 mod concert;
+mod doctor;
 mod journey;
 mod line;
 mod listen;
