@@ -1,6 +1,7 @@
 //! `tillgate doctor`: what is wrong with this box, each with what to do. Changes nothing, and needs no running daemon to begin.
 
 mod holders;
+mod links;
 mod ports;
 mod reach;
 mod rights;
@@ -143,6 +144,7 @@ pub fn examine(args: &DoctorArgs) -> Findings {
     }
     found.extend(ports::look(&config, answers));
     if let Some(settings) = &config.network {
+        found.extend(links::look(settings, answers));
         let files = verify::check(settings, &render::files(settings));
         if files.is_empty() {
             found.push(well("router", "its files and this machine fit"));

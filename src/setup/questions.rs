@@ -236,7 +236,10 @@ const LATER: &str = "later";
 fn platform<R: BufRead, W: Write>(at: &mut Terminal<R, W>, draft: &mut Draft, config: &Path) -> Result<(), Stop> {
     at.head("The payment platform")?;
     let now = draft.get("platform", "url").unwrap_or(LATER).to_owned();
-    let hint = "Who takes the money tells you its address and gives you files. Enter where you have none yet.";
+    let hint = match now == LATER {
+        true => "Who takes the money tells you its address and gives you files. Enter if you have none yet.",
+        false => "Who takes the money tells you its address and gives you files.",
+    };
     let url = at.ask(hint, "Address of the platform", &now, |text| {
         let rest = text.strip_prefix("https://");
         match rest {
@@ -299,5 +302,92 @@ fn file(text: &str) -> Result<PathBuf, String> {
         false => {
             Err(format!("There is no file {}: copy it there and press Enter, or write where it is.", file.display()))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    fn facts() -> Facts {
+        let one = |name: &str, radio, carrier| Interface { name: name.to_owned(), radio, carrier };
+        Facts {
+            language: "de".to_owned(),
+            country: Some("DE".to_owned()),
+            interfaces: vec![one("eth0", false, Some(true)), one("eth1", false, Some(false)), one("wlan0", true, None)],
+            uplink: Some("eth0".to_owned()),
+            address: Some(Ipv4Addr::new(192, 168, 50, 20)),
+        }
+    }
+
+    /// Asks about the phones; what is typed, the file as it becomes, and what was shown.
+    fn phones_of(text: Option<&str>, facts: &Facts, typed: &str) -> (String, String) {
+        let mut draft = Draft::of(text).unwrap();
+        usual::shop(&mut draft, facts);
+        let mut shown = Vec::new();
+        phones(&mut Terminal::new(typed.as_bytes(), &mut shown), &mut draft, facts).unwrap();
+        (draft.text(), String::from_utf8(shown).unwrap())
+    }
+
+    #[test]
+    fn an_access_point_on_a_port_makes_the_box_its_router() {
+        let (text, shown) = phones_of(None, &facts(), "2\n\neth0\neth7\n\n");
+        // The shop's own network is 192.168.50.0 here: guests get another.
+        for words in [
+            "uplink = \"eth0\"",
+            "ports = [\"eth1\"]",
+            "address = \"192.168.51.1/24\"",
+            "listen = \"192.168.51.1:80\"",
+            "url = \"http://192.168.51.1\"",
+        ] {
+            assert!(text.contains(words), "{words}\n{text}");
+        }
+        assert!(shown.contains("eth0 (cable in), eth1 (no cable), wlan0 (radio)"), "{shown}");
+        assert!(shown.contains("eth0 leads to the internet: write another one."), "{shown}");
+        assert!(shown.contains("There is no eth7 here. Write one of: eth0, eth1, wlan0."), "{shown}");
+    }
+
+    #[test]
+    fn the_boxs_own_radio_is_asked_for_name_country_channel_and_password() {
+        let (text, shown) = phones_of(None, &facts(), "3\n\nCaf\u{e9}\nxx1\nfr\n99999\n11\nyes\nshort\nopen sesame\n");
+        for words in [
+            "[network.wifi]\nradio = \"wlan0\"\nssid = \"Caf\u{e9}\"\ncountry = \"FR\"\nchannel = 11\n",
+            "security = \"wpa2\"",
+            "passphrase = \"open sesame\"",
+        ] {
+            assert!(text.contains(words), "{words}\n{text}");
+        }
+        assert!(shown.contains("Write the two letters of the country") && shown.contains("Write 1, 6, 11"), "{shown}");
+        assert!(shown.contains(usual::BAD_PASSPHRASE), "{shown}");
+        let (open, _) = phones_of(None, &facts(), "radio\n\n\n\n\n\n");
+        assert!(open.contains("ssid = \"Our shop\"\ncountry = \"DE\"\nchannel = 6\nsecurity = \"open\"\n"), "{open}");
+    }
+
+    #[test]
+    fn what_is_set_is_the_usual_answer_and_enter_keeps_it() {
+        for typed in ["2\n\n\n", "3\n\n\n\n\nyes\nopen sesame\n"] {
+            let (mut text, _) = phones_of(None, &facts(), typed);
+            text = text.replace("passphrase = \"open sesame\"", "passphrase_file = \"/etc/tillgate/wifi.passphrase\"");
+            let (again, shown) = phones_of(Some(&text), &facts(), &"\n".repeat(10));
+            assert_eq!(again, text, "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_box_that_was_a_router_and_is_none_any_more_is_one_device_among_others() {
+        let (router, _) = phones_of(None, &facts(), "2\n\n\n");
+        let (text, _) = phones_of(Some(&router), &facts(), "1\n\n");
+        assert!(!text.contains("network") || !text.contains("[network"), "{text}");
+        assert!(text.contains("listen = \"0.0.0.0:80\"\nurl = \"http://192.168.50.20\"\n"), "{text}");
+    }
+
+    #[test]
+    fn a_way_that_the_box_has_not_says_what_to_plug_in() {
+        let poor = Facts { interfaces: facts().interfaces[..1].to_vec(), ..facts() };
+        let (text, shown) = phones_of(None, &poor, "3\n2\n\nshop.example\nhttp://shop.example/\n");
+        assert!(shown.contains("has no radio that can be seen") && shown.contains("a USB adapter will do"), "{shown}");
+        assert!(shown.contains("Write it with http:// before it"), "{shown}");
+        assert!(text.contains("url = \"http://shop.example\"\n"), "{text}");
     }
 }
