@@ -273,14 +273,15 @@ fn of_rights(config: &Config, file: &Path, daemon_answers: bool) -> Vec<Finding>
 
 fn of_daemon(status: &Status) -> Vec<Finding> {
     let mut found = vec![well("daemon", format!("tillgate {} runs", status.version))];
-    found.push(match status.platform.state {
-        PlatformState::Up => well("platform", "answers"),
-        PlatformState::Unknown => odd("platform", "was not asked of late", "ask again in a minute"),
-        PlatformState::Down => wrong(
+    found.extend(match status.platform.state {
+        PlatformState::Up => Some(well("platform", "answers")),
+        // Then it is asked here.
+        PlatformState::Unknown => None,
+        PlatformState::Down => Some(wrong(
             "platform",
             "does not answer: new sales are refused until it does",
             "see whether the box reaches the internet (`ip route`, the shop's router); journalctl -u tillgate says what it met",
-        ),
+        )),
     });
     found.push(match status.clock.trusted {
         true => well("clock", "is set"),

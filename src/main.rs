@@ -30,6 +30,7 @@ use tillgate::till::{self, ListenArgs, TillArgs};
     arg_required_else_help = true,
     after_help = "\
 Examples:
+  sudo tillgate setup
   tillgate check --config /etc/tillgate/tillgate.toml
   tillgate status
 
@@ -38,6 +39,7 @@ Exit codes:
   1   the answer is no: faults were found, or the daemon refused
   2   the command line or the configuration cannot be used
   3   there is no daemon at the socket, or no permission to ask it
+  4   setup has written the configuration, and something is left to do
   70  a mistake in tillgate itself
 
 Environment:
@@ -50,7 +52,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Setup(SetupArgs),
+    Setup(Box<SetupArgs>),
     Run(RunArgs),
     Check(CheckArgs),
     Doctor(DoctorArgs),

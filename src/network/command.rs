@@ -159,21 +159,38 @@ fn apply(how: &HowArgs, settings: &NetworkSettings) -> io::Result<Ended> {
     Ok(if edited { Ended::No } else { Ended::Good })
 }
 
-/// Puts the files in place on this machine without a question. Returns the commands that tell their readers; `None`:
-/// something was in the way, was said, and nothing was written.
+/// Puts the files in place on this machine without a question, and names them. Returns the commands that tell their readers;
+/// `None`: something was in the way, was said, and nothing was written.
 pub fn put_in_place(settings: &NetworkSettings) -> io::Result<Option<Vec<String>>> {
-    let how = HowArgs { yes: true, force: false, root: PathBuf::from("/") };
+    let root = Path::new("/");
     let wanted = render::files(settings);
     let refused = verify::before_writing(settings, &wanted);
     if refused.iter().any(|finding| finding.wrong) {
         say_found(&refused);
         return Ok(None);
     }
-    let steps = match place::plan(&how.root, &wanted, how.force) {
+    let steps = match place::plan(root, &wanted, false) {
         Ok(steps) => steps,
         Err(error) => return failed(&error).map(|_| None),
     };
-    Ok(carry_out(&how, &steps)?.then(|| tellings(settings, &wanted, &steps)))
+    let foreign = steps.iter().any(|step| matches!(step, Step::Foreign(_)));
+    for step in &steps {
+        match step {
+            Step::Keep(_) => {}
+            Step::Edited(path) => println!("  /{} was changed by hand and stays as it is", path.display()),
+            Step::Foreign(path) => println!("  /{} is not ours: move it away, and run this again", path.display()),
+            Step::Write { path, .. } if !foreign => println!("  /{} is written", path.display()),
+            Step::Remove { path, .. } if !foreign => println!("  /{} goes", path.display()),
+            Step::Write { .. } | Step::Remove { .. } => {}
+        }
+    }
+    if foreign {
+        return Ok(None);
+    }
+    match place::carry_out(root, &steps) {
+        Ok(()) => Ok(Some(tellings(settings, &wanted, &steps))),
+        Err(error) => failed(&error).map(|_| None),
+    }
 }
 
 /// The commands that tell the readers of changed files.

@@ -66,6 +66,22 @@ pub(super) fn put(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// Whether the daemon, which is a user of its own where there is a group of its name, is kept from reading a file that only
+/// its owner may read.
+pub(super) fn is_closed_to_daemon(path: &Path) -> bool {
+    let (Some(group), Ok(file)) = (group_number("/etc/group", GROUP), fs::metadata(path)) else { return false };
+    let by_group = file.gid() == group && file.mode() & 0o040 != 0;
+    file.is_file() && !by_group && file.mode() & 0o004 == 0
+}
+
+/// Lets the daemon's group read a file, and nobody else who could not before.
+pub(super) fn open_to_daemon(path: &Path) -> io::Result<()> {
+    let file = File::open(path)?;
+    let mode = file.metadata()?.permissions().mode() & 0o7_700;
+    fchown(&file, None, group_number("/etc/group", GROUP).map(Gid::from_raw))?;
+    file.set_permissions(Permissions::from_mode(mode | 0o040))
+}
+
 /// A file on its way; it goes if it does not arrive.
 struct Beside(PathBuf);
 

@@ -22,7 +22,7 @@ use interrupt::Written;
 use machine::Facts;
 use service::Started;
 use std::io::{self, IsTerminal};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use usual::Secret;
 
 /// All is well.
@@ -87,11 +87,21 @@ fn set_up(args: &SetupArgs) -> Result<u8, Failed> {
     show(&config, &before, &new, secret.as_ref());
     let missing = missing(&draft);
     let checked = check(&config, &draft, secret.as_ref(), missing.len())?;
-    if changed {
+    let closed = closed(checked.as_ref());
+    if checked.as_ref().is_some_and(|config| config.network.is_some()) && !args.no_start && service::has_manager() {
+        println!(
+            "Then this box becomes the router of your customers' network; `tillgate network show` prints its files."
+        );
+    }
+    if changed || !closed.is_empty() {
         if !args.yes && !agreed()? {
             return Err(Failed::Nothing("as you wish".to_owned()));
         }
         write(&config, old, &new, secret.as_ref(), &written)?;
+        for file in &closed {
+            let opened = file::open_to_daemon(file);
+            opened.unwrap_or_else(|e| println!("{}: the service may not read it: {e}", file.display()));
+        }
     }
     finish(args, &config, changed, before_had_network(&before), checked, &missing)
 }
@@ -178,6 +188,19 @@ fn check(config: &Path, draft: &Draft, secret: Option<&Secret>, put_off: usize) 
     }
 }
 
+/// The keys and certificates that the service could not read. Says so.
+fn closed(checked: Option<&Config>) -> Vec<PathBuf> {
+    let Some(config) = checked else { return Vec::new() };
+    let platform = &config.platform;
+    let mut all = vec![&platform.ca, &platform.certificate, &platform.key];
+    all.extend(config.portal.secure.iter().flat_map(|secure| [&secure.certificate, &secure.key]));
+    let closed: Vec<PathBuf> = all.into_iter().filter(|file| file::is_closed_to_daemon(file)).cloned().collect();
+    for file in &closed {
+        println!("The service will be let read {} (group tillgate).", file.display());
+    }
+    closed
+}
+
 fn agreed() -> Result<bool, Failed> {
     let mut at = Terminal::new(io::stdin().lock(), io::stdout().lock());
     Ok(at.agree("Nothing is wrong with it. Until now nothing was written.", "Write it", true)?)
@@ -195,6 +218,9 @@ fn write(
         move |cause: io::Error| Failed::Nothing(format!("{path} cannot be written: {cause}"))
     };
     let mut hold = written.hold();
+    if secret.is_none() && old.as_deref() == Some(new) {
+        return Ok(());
+    }
     if file::read(config).map_err(failed(config))? != old {
         let text = format!("somebody else has changed {} meanwhile: run this again", config.display());
         return Err(Failed::Nothing(text));
