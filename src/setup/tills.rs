@@ -4,12 +4,13 @@ use super::args::PROTOCOLS;
 use super::ask::{Stop, Terminal};
 use super::draft::{Draft, NewTill};
 use super::machine::SerialPort;
-use crate::till::listen::{Finding, News, Speech, overhear};
+use crate::till::listen::{Bystander, Finding, News, Speech};
 use crate::till::{Parity, PortError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs;
 use std::io::{self, BufRead, Write};
 use std::net::IpAddr;
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -219,6 +220,8 @@ fn listen<R: BufRead, W: Write>(
     if ports.is_empty() {
         return Ok(Vec::new());
     }
+    // Open before anybody is told to press a key: nothing is missed.
+    let ears: Vec<_> = ports.iter().map(|port| Bystander::at(&port.name)).collect();
     at.say("\n  Press the payment key at each till now, with any amount, and again while I ask for it.")?;
     if audience == Audience::Person {
         at.say("  Enter ends the listening.")?;
@@ -227,17 +230,22 @@ fn listen<R: BufRead, W: Write>(
     let until = Instant::now().checked_add(Duration::from_secs(seconds)).unwrap_or_else(Instant::now);
     thread::scope(|scope| {
         let (put, news) = channel();
-        let mut ears = Vec::new();
-        for (n, port) in ports.iter().enumerate() {
-            let (put, ended, name) = (put.clone(), &ended, &port.name);
-            let ear = move || overhear(name, until, ended, &mut |news| drop(put.send((n.saturating_add(1), news))));
-            ears.push(thread::Builder::new().name("overhear".to_owned()).spawn_scoped(scope, ear)?);
+        let mut listening = Vec::new();
+        for (n, ear) in ears.into_iter().enumerate() {
+            let (put, ended) = (put.clone(), &ended);
+            let listen =
+                move |ear: Bystander| ear.listen(until, ended, &mut |news| drop(put.send((n.saturating_add(1), news))));
+            let named = thread::Builder::new().name("bystander".to_owned());
+            listening.push(match ear {
+                Ok(ear) => Ok(named.spawn_scoped(scope, move || listen(ear))?),
+                Err(error) => Err(error),
+            });
         }
         drop(put);
         let shown = watch(at, &news, until, &ended, audience);
         ended.store(true, Ordering::Relaxed);
-        let heard: Vec<Heard> =
-            ears.into_iter().map(|ear| ear.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect();
+        let heard = |ear: thread::ScopedJoinHandle<'_, _>| ear.join().unwrap_or_else(|panic| resume_unwind(panic));
+        let heard: Vec<Heard> = listening.into_iter().map(|ear| ear.map(heard)).collect();
         shown?;
         for (n, heard) in heard.iter().enumerate() {
             let n = n.saturating_add(1);
@@ -284,7 +292,6 @@ fn watch<R: BufRead, W: Write>(
 /// What there is to say of it, if anything.
 fn words(news: &News) -> Option<String> {
     match news {
-        News::Heard => None,
         News::Trying(baud) => {
             Some(format!("something came that makes no sense yet: press the payment key again ({baud} baud now)"))
         }

@@ -6,7 +6,7 @@ mod said;
 mod search;
 
 pub use line::{Bits, Heard, Marks};
-pub use overhear::{News, overhear};
+pub use overhear::{Bystander, News};
 pub use said::{Proof, Said, Speech, said};
 pub use search::{Finding, Next, Search, find};
 

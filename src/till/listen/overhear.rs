@@ -17,9 +17,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// What happens while somebody listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
-    /// Something came.
-    Heard,
-    /// It made no sense: now at this speed. The till has to speak once more.
+    /// Something came that makes no sense: now at this speed. The till has to speak once more.
     Trying(u32),
     /// It makes sense, with or without certainty.
     Found(Finding),
@@ -27,59 +25,63 @@ pub enum News {
     Gone,
 }
 
-/// Listens at `port`, set to each common speed in turn, until a whole frame is understood, `until` has come or `ended` is
-/// set. Returns the best that was found, if anything was.
-pub fn overhear(
-    port: &Path,
-    until: Instant,
-    ended: &AtomicBool,
-    tell: &mut dyn FnMut(News),
-) -> Result<Option<Finding>, PortError> {
-    let other = |cause| PortError::Other { path: port.to_owned(), cause };
-    let mut line = Open(try_lock(port, OFlags::RDONLY)?);
-    // Whoever does not ask for the lock is kept out by this.
-    rustix::termios::ioctl_tiocexcl(&line.0).map_err(|errno| other(errno.into()))?;
-    let mut search = Search::new(None);
-    super::set(&line.0, search.baud()).map_err(other)?;
-    let mut marks = Marks::default();
-    let mut piece: Vec<Heard> = Vec::new();
-    let mut best: Option<Finding> = None;
-    while Instant::now() < until && !ended.load(Ordering::Relaxed) {
-        let quiet = if piece.is_empty() { LOOK_EVERY } else { super::QUIET };
-        let came = match line.wait(quiet) {
-            Ok(came) => came,
-            Err(_) => {
+/// Somebody who listens at one port.
+#[derive(Debug)]
+pub struct Bystander {
+    line: Open,
+    search: Search,
+}
+
+impl Bystander {
+    /// Opens the port for reading, ours alone. From now on nothing that comes is missed.
+    pub fn at(port: &Path) -> Result<Bystander, PortError> {
+        let other = |cause| PortError::Other { path: port.to_owned(), cause };
+        let line = Open(try_lock(port, OFlags::RDONLY)?);
+        // Whoever does not ask for the lock is kept out by this.
+        rustix::termios::ioctl_tiocexcl(&line.0).map_err(|errno| other(errno.into()))?;
+        let search = Search::new(None);
+        super::set(&line.0, search.baud()).map_err(other)?;
+        Ok(Bystander { line, search })
+    }
+
+    /// Listens, set to each common speed in turn, until a whole frame is understood, `until` has come or `ended` is set.
+    /// Returns the best that was found, if anything was.
+    pub fn listen(mut self, until: Instant, ended: &AtomicBool, tell: &mut dyn FnMut(News)) -> Option<Finding> {
+        let mut marks = Marks::default();
+        let mut piece: Vec<Heard> = Vec::new();
+        let mut best = None;
+        while Instant::now() < until && !ended.load(Ordering::Relaxed) {
+            let quiet = if piece.is_empty() { LOOK_EVERY } else { super::QUIET };
+            let Ok(came) = self.line.wait(quiet) else {
                 tell(News::Gone);
                 break;
+            };
+            piece.extend(came.iter().filter_map(|byte| marks.push(*byte)));
+            let whole = came.is_empty() || piece.len() >= super::PIECE_BYTES_MAX;
+            if !whole || piece.is_empty() {
+                continue;
             }
-        };
-        if !came.is_empty() && piece.is_empty() {
-            tell(News::Heard);
-        }
-        piece.extend(came.iter().filter_map(|byte| marks.push(*byte)));
-        let whole = came.is_empty() || piece.len() >= super::PIECE_BYTES_MAX;
-        if !whole || piece.is_empty() {
-            continue;
-        }
-        match search.heard(&std::mem::take(&mut piece)) {
-            Next::Found(finding) => {
-                let sure = finding.sure;
-                best = Some(finding.clone());
-                tell(News::Found(finding));
-                if sure {
-                    break;
+            match self.search.heard(&std::mem::take(&mut piece)) {
+                Next::Found(finding) => {
+                    let sure = finding.sure;
+                    best = Some(finding.clone());
+                    tell(News::Found(finding));
+                    if sure {
+                        break;
+                    }
+                }
+                Next::Try(baud) => {
+                    marks = Marks::default();
+                    tell(News::Trying(self.line.tune(&mut self.search, baud)));
                 }
             }
-            Next::Try(baud) => {
-                marks = Marks::default();
-                tell(News::Trying(line.tune(&mut search, baud)));
-            }
         }
+        best
     }
-    Ok(best)
 }
 
 /// A port, ours alone.
+#[derive(Debug)]
 struct Open(File);
 
 impl Drop for Open {
