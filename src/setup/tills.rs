@@ -271,9 +271,7 @@ fn watch<R: BufRead, W: Write>(
     loop {
         match news.recv_timeout(TICK) {
             Ok((n, news)) => {
-                if let Some(words) = words(&news) {
-                    at.say(format!("{clear}  port {n}: {words}"))?;
-                }
+                at.say(format!("{clear}  port {n}: {}", words(&news)))?;
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return at.show(clear),
@@ -289,14 +287,13 @@ fn watch<R: BufRead, W: Write>(
     }
 }
 
-/// What there is to say of it, if anything.
-fn words(news: &News) -> Option<String> {
+fn words(news: &News) -> String {
     match news {
         News::Trying(baud) => {
-            Some(format!("something came that makes no sense yet: press the payment key again ({baud} baud now)"))
+            format!("something came that makes no sense yet: press the payment key again ({baud} baud now)")
         }
-        News::Found(finding) => Some(finding.to_string()),
-        News::Gone => Some("the line hung up: look at cable and adapter".to_owned()),
+        News::Found(finding) => finding.to_string(),
+        News::Gone => "the line hung up: look at cable and adapter".to_owned(),
     }
 }
 
