@@ -26,6 +26,8 @@ const ORDER: &[&str] = &["shop", "limits", "rules", "portal", "network", "platfo
 pub(super) struct Draft {
     document: DocumentMut,
     new: bool,
+    /// Lines end as on other systems.
+    crlf: bool,
 }
 
 /// One till, as a new section says it. What is absent is as the protocol has it usually.
@@ -49,14 +51,17 @@ impl Draft {
         match text {
             Some(text) => {
                 let document = text.parse().map_err(|error: toml_edit::TomlError| error.to_string())?;
-                Ok(Draft { document, new: false })
+                Ok(Draft { document, new: false, crlf: text.contains("\r\n") })
             }
-            None => Ok(Draft { document: DocumentMut::new(), new: true }),
+            None => Ok(Draft { document: DocumentMut::new(), new: true, crlf: false }),
         }
     }
 
     /// The whole text.
     pub(super) fn text(&self) -> String {
+        if self.crlf {
+            return self.document.to_string().replace("\r\n", "\n").replace('\n', "\r\n");
+        }
         if !self.new {
             return self.document.to_string();
         }
@@ -461,6 +466,15 @@ rules = { strict = true }
             "{text}"
         );
         assert_eq!(Draft::of(Some(&text)).unwrap().tills(), [(1, "/a".to_owned()), (2, "/b".to_owned())]);
+    }
+
+    #[test]
+    fn lines_end_as_they_did() {
+        let text = BY_HAND.replace('\n', "\r\n");
+        let mut draft = Draft::of(Some(&text)).unwrap();
+        assert_eq!(draft.text(), text);
+        draft.set("shop", "name", "New name");
+        assert_eq!(draft.text(), text.replace("Old name", "New name"));
     }
 
     #[test]
