@@ -249,6 +249,7 @@ fn platform<R: BufRead, W: Write>(at: &mut Terminal<R, W>, draft: &mut Draft, co
         }
     })?;
     let Some(url) = url else { return Ok(()) };
+    let before = draft.clone();
     draft.set("platform", "url", url.trim_end_matches('/'));
     let mut folder = config.parent().unwrap_or(Path::new("/etc/tillgate")).to_owned();
     let files: [(&str, &[&str], &str, &str); 3] = [
@@ -270,7 +271,10 @@ fn platform<R: BufRead, W: Write>(at: &mut Terminal<R, W>, draft: &mut Draft, co
         let near = names.iter().map(|name| folder.join(name)).find(|file| file.exists());
         let usual = near.unwrap_or_else(|| folder.join(names.first().copied().unwrap_or_default()));
         let now = draft.get("platform", key).map_or_else(|| path(&usual), str::to_owned);
-        let file = at.ask(hint, question, &now, file)?;
+        let Some(file) = at.ask(hint, question, &now, file)? else {
+            *draft = before;
+            return at.say("  The platform stays as it was.");
+        };
         // The next file is most likely beside this one.
         folder = file.parent().unwrap_or(&folder).to_owned();
         draft.set("platform", key, path(&file));
@@ -294,15 +298,16 @@ fn platform<R: BufRead, W: Write>(at: &mut Terminal<R, W>, draft: &mut Draft, co
     Ok(())
 }
 
-/// A file that is there.
-fn file(text: &str) -> Result<PathBuf, String> {
-    let file = whole(Path::new(text))?;
-    match file.is_file() {
-        true => Ok(file),
-        false => {
-            Err(format!("There is no file {}: copy it there and press Enter, or write where it is.", file.display()))
-        }
+/// A file that is there; `None`: later.
+fn file(text: &str) -> Result<Option<PathBuf>, String> {
+    if text == LATER {
+        return Ok(None);
     }
+    let file = whole(Path::new(text))?;
+    let absent = || {
+        format!("There is no file {}: copy it there and press Enter, write where it is, or {LATER}.", file.display())
+    };
+    if file.is_file() { Ok(Some(file)) } else { Err(absent()) }
 }
 
 #[cfg(test)]
@@ -380,6 +385,20 @@ mod tests {
         let (text, _) = phones_of(Some(&router), &facts(), "1\n\n");
         assert!(!text.contains("network") || !text.contains("[network"), "{text}");
         assert!(text.contains("listen = \"0.0.0.0:80\"\nurl = \"http://192.168.50.20\"\n"), "{text}");
+    }
+
+    #[test]
+    fn who_has_no_files_yet_loses_nothing_but_the_platform() {
+        let mut draft = Draft::of(None).unwrap();
+        draft.set("shop", "name", "Our shop");
+        let before = draft.text();
+        let mut shown = Vec::new();
+        let typed = "pay.example\nhttps://pay.example\n/nowhere/ca.pem\nlater\n";
+        let mut terminal = Terminal::new(typed.as_bytes(), &mut shown);
+        platform(&mut terminal, &mut draft, Path::new("/nowhere/tillgate.toml")).unwrap();
+        let shown = String::from_utf8(shown).unwrap();
+        assert!(shown.contains("with https:// before it") && shown.contains("write where it is, or later."), "{shown}");
+        assert_eq!(draft.text(), before);
     }
 
     #[test]
