@@ -5,14 +5,16 @@ mod fault;
 pub mod fuzz;
 mod network;
 mod pair;
+mod platform;
 mod reader;
 mod till;
 
 pub use fault::{FAULTS_MAX, Fault, Faults};
+pub use platform::{NAMED, Named, Platform, Trust};
 pub use till::Till;
 
 use crate::network::settings::{Link, NetworkSettings};
-use crate::platform::identity::{Folder, Identity, Which};
+use crate::platform::identity::Folder;
 use crate::shop::money::{Amount, Currency};
 use crate::shop::policy::Policy;
 use reader::{At, Reader, Section};
@@ -30,9 +32,6 @@ pub const CONTROL: &str = "/run/tillgate/control.sock";
 pub const LANGUAGES: [&str; 6] = ["en", "de", "fr", "es", "zh-Hans", "ar"];
 
 const FILE_BYTES_MAX: usize = 1 << 20;
-const PINS_MAX: usize = 4;
-/// What stands in `[platform]` if people and not `tillgate enroll` look after keys.
-const NAMED: [&str; 4] = ["ca", "certificate", "key", "pins"];
 /// More brackets are opened by no file of ours.
 const BRACKETS_MAX: usize = 4_096;
 /// So many fit into any stack, however deep they stand in one another.
@@ -99,37 +98,6 @@ pub struct Secure {
     pub certificate: PathBuf,
     /// PEM: its private key, which belongs to the certificate.
     pub key: PathBuf,
-}
-
-/// `[platform]`.
-#[derive(Clone, Debug)]
-pub struct Platform {
-    /// Its address: https, absolute, without a slash at the end.
-    pub url: String,
-    /// Whom we believe there, and who we are.
-    pub trust: Trust,
-}
-
-/// Where keys and certificates are.
-#[derive(Clone, Debug)]
-pub enum Trust {
-    /// Where the configuration says.
-    Named(Box<Named>),
-    /// Where `tillgate enroll` put them, and what is there.
-    Enrolled(Folder, Box<Identity>),
-}
-
-/// What the configuration names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Named {
-    /// PEM: who may have signed the platform's certificate.
-    pub ca: PathBuf,
-    /// PEM: our certificate.
-    pub certificate: PathBuf,
-    /// PEM: our private key, which belongs to the certificate.
-    pub key: PathBuf,
-    /// SHA-256 of the public keys (SPKI) that it may have: the present one and the next; one at least.
-    pub pins: Vec<[u8; 32]>,
 }
 
 impl Config {
@@ -249,7 +217,7 @@ fn read<'t>(reader: &mut Reader<'t>, mut root: Section<'t>) -> Option<Config> {
         .need_section(&mut root, "portal", "add [portal] with listen and url")
         .and_then(|section| read_portal(reader, section));
     let store = read_place(reader, &mut root, "store", "path", STORE);
-    let platform = read_platform(reader, &mut root, &Folder::below(&state_of(&store)));
+    let platform = platform::read(reader, &mut root, &Folder::below(&state_of(&store)));
     let control = read_place(reader, &mut root, "control", "socket", CONTROL);
     let network = network::read(reader, &mut root, portal.as_ref());
     let tills = till::read(reader, &mut root);
@@ -455,95 +423,8 @@ fn read_secure(
     Some(Secure { listen: place, certificate: certificate.value, key: key.value })
 }
 
-/// What the configuration names goes before what `tillgate enroll` wrote; the keys are named all four, or none.
-fn read_platform<'t>(reader: &mut Reader<'t>, root: &mut Section<'t>, folder: &Folder) -> Option<Platform> {
-    let is_named = root.has("platform");
-    let section = reader.section(root, "platform");
-    if is_named && section.is_none() {
-        return None;
-    }
-    let names = |section: &Section<'_>| NAMED.iter().any(|key| section.has(key));
-    match section {
-        Some(section) if names(&section) => {
-            if folder.file(Which::Identity).exists() {
-                let what = "keys are named here: what `tillgate enroll` wrote is not used";
-                reader.warn(&section.span(), what, "take ca, certificate, key and pins away");
-            }
-            read_named(reader, section)
-        }
-        other => read_enrolled(reader, other, folder),
-    }
-}
-
-fn read_enrolled<'t>(reader: &mut Reader<'t>, section: Option<Section<'t>>, folder: &Folder) -> Option<Platform> {
-    let (mut at, mut named) = (0..0, None);
-    if let Some(mut platform) = section {
-        at = platform.span();
-        let url = reader.text(&mut platform, "url");
-        // None of these is there, but one that is written in another way may be meant.
-        for key in NAMED {
-            reader.text(&mut platform, key);
-        }
-        reader.end(platform);
-        if let Some(url) = url {
-            at = url.span.clone();
-            named = Some(address(reader, &url, &["https"])?);
-        }
-    }
-    let identity = match folder.identity() {
-        Ok(Some(identity)) => identity,
-        Ok(None) => {
-            let what = format!(
-                "this box is not enrolled at a platform: there is no {}",
-                folder.file(Which::Identity).display()
-            );
-            reader.fault(
-                &at,
-                what,
-                "run `tillgate enroll URL CODE`, or add [platform] with url, ca, certificate, key and pins",
-            );
-            return None;
-        }
-        Err(error) => {
-            let fix = "enrol this box again with a new code, or run this as root if it may not be read";
-            reader.fault(&at, error.to_string(), fix);
-            return None;
-        }
-    };
-    let enrolled = identity.url().to_owned();
-    let url = named.unwrap_or_else(|| enrolled.clone());
-    if url != enrolled {
-        let what = format!("this box is enrolled at {enrolled}, and is to use that certificate here");
-        reader.warn(&at, what, "take `url` away, or enrol this box again");
-    }
-    Some(Platform { url, trust: Trust::Enrolled(folder.clone(), Box::new(identity)) })
-}
-
-fn read_named<'t>(reader: &mut Reader<'t>, mut platform: Section<'t>) -> Option<Platform> {
-    let url = reader.need_text(&mut platform, "url", "https://pay.example:8443");
-    let files =
-        [("ca", "platform-ca.pem"), ("certificate", "gateway.pem"), ("key", "gateway.key")].map(|(key, name)| {
-            let text = reader.need_text(&mut platform, key, &format!("/etc/tillgate/{name}"))?;
-            absolute(reader, &text).map(|value| At { value, span: text.span })
-        });
-    let pins = reader.need_texts(&mut platform, "pins").and_then(|list| read_pins(reader, &list));
-    reader.end(platform);
-    let url = url.and_then(|text| address(reader, &text, &["https"]));
-    let [ca, certificate, key] = files;
-    if let Some(ca) = &ca
-        && let Err(what) = pair::certificates(&ca.value)
-    {
-        reader.fault(&ca.span, what, "put the platform's CA certificate there, in PEM");
-    }
-    if let (Some(certificate), Some(key)) = (&certificate, &key) {
-        check_pair(reader, certificate, key);
-    }
-    let named = Named { ca: ca?.value, certificate: certificate?.value, key: key?.value, pins: pins? };
-    Some(Platform { url: url?, trust: Trust::Named(Box::new(named)) })
-}
-
 /// The directory of the books is the state directory.
-fn state_of(store: &Path) -> PathBuf {
+pub fn state_of(store: &Path) -> PathBuf {
     store.parent().unwrap_or(Path::new("/")).to_owned()
 }
 
@@ -565,44 +446,6 @@ fn check_pair(reader: &mut Reader<'_>, certificate: &At<PathBuf>, key: &At<PathB
         let what = format!("everybody on this machine may read {}", key.value.display());
         reader.warn(&key.span, what, format!("chmod 640 {}", key.value.display()));
     }
-}
-
-fn read_pins(reader: &mut Reader<'_>, list: &At<Vec<At<&str>>>) -> Option<Vec<[u8; 32]>> {
-    if list.value.is_empty() || list.value.len() > PINS_MAX {
-        let what = format!("there are 1 to {PINS_MAX} pins: the platform's key now, and the next");
-        reader.fault(&list.span, what, "write the SHA-256 of the platform's public key, as the platform publishes it");
-        return None;
-    }
-    let mut pins = Vec::new();
-    for text in &list.value {
-        match pin(text.value) {
-            Some(pin) if pins.contains(&pin) => {
-                reader.fault(&text.span, "this pin stands here twice", "take one away");
-            }
-            Some(pin) => pins.push(pin),
-            None => {
-                let what =
-                    format!("a pin is 64 hexadecimal digits; this has {} characters", text.value.chars().count());
-                let fix = "write the SHA-256 of the platform's public key (SPKI), without colons";
-                reader.fault(&text.span, what, fix);
-            }
-        }
-    }
-    (pins.len() == list.value.len()).then_some(pins)
-}
-
-fn pin(text: &str) -> Option<[u8; 32]> {
-    let digits = text.bytes().all(|b| b.is_ascii_hexdigit());
-    if text.len() != 64 || !digits {
-        return None;
-    }
-    let high = u128::from_str_radix(text.get(..32)?, 16).ok()?;
-    let low = u128::from_str_radix(text.get(32..)?, 16).ok()?;
-    let mut pin = [0; 32];
-    for (to, from) in pin.iter_mut().zip(high.to_be_bytes().into_iter().chain(low.to_be_bytes())) {
-        *to = from;
-    }
-    Some(pin)
 }
 
 fn read_place<'t>(

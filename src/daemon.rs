@@ -7,7 +7,6 @@ use crate::gateway::{Gateway, Ins, LOOKS_MAX, Look, Outs};
 use crate::inbox::Inbox;
 use crate::network::announce::{Announcer, Offer};
 use crate::network::{Conversation, Neighbours, Reaches};
-use crate::platform::channel::{Channel, ChannelError, ChannelSettings, certificate_life};
 use crate::platform::counter::{Counter, CounterSettings};
 use crate::platform::life::Nearness;
 use crate::platform::renewal::{Own, Renewal};
@@ -108,7 +107,8 @@ impl Daemon {
 
         let (inbox, events) = Inbox::new();
         let url = config.platform.url.clone();
-        let open = channel(config).map_err(|e| fail("the channel to the platform cannot be set up")(e.into()))?;
+        let open =
+            config.platform.channel().map_err(|e| fail("the channel to the platform cannot be set up")(e.into()))?;
         let settings = CounterSettings { shop_name: config.shop.name.clone(), portal_url: config.portal.url.clone() };
         let counter = Arc::new(Counter::new(open, settings));
         let renewal = Arc::new(Renewal::start(handle, own(config), Arc::clone(&counter), clock_of_renewal));
@@ -178,7 +178,7 @@ impl Daemon {
         let no_channel = || fail("the channel to the platform cannot be set up");
         match &config.platform.trust {
             Trust::Named(named) => {
-                let taken = self.counter.channel().reload(&channel_settings(&self.platform, named));
+                let taken = self.counter.channel().reload(&named.channel_to(&self.platform));
                 taken.map_err(|e| no_channel()(e.into()))?;
             }
             Trust::Enrolled(..) if config.platform.url != self.platform => {
@@ -329,23 +329,10 @@ fn time_zone(config: &Config) -> Option<jiff::tz::TimeZone> {
     named.or_else(|| Some(jiff::tz::TimeZone::system()))
 }
 
-fn channel_settings(url: &str, named: &config::Named) -> ChannelSettings {
-    let config::Named { ca, certificate, key, pins } = named.clone();
-    ChannelSettings { url: url.to_owned(), ca_file: ca, certificate_file: certificate, key_file: key, pins }
-}
-
-fn channel(config: &Config) -> Result<Channel, ChannelError> {
-    let config::Platform { url, trust } = &config.platform;
-    match trust {
-        Trust::Named(named) => Channel::open(&channel_settings(url, named)),
-        Trust::Enrolled(_, identity) => Channel::with(url, identity.credentials()),
-    }
-}
-
 /// Whose certificate is looked after, and how.
 fn own(config: &Config) -> Own {
     match &config.platform.trust {
-        Trust::Named(named) => Own::Named(certificate_life(&named.certificate).ok()),
+        Trust::Named(_) => Own::Named(config.platform.life().ok()),
         Trust::Enrolled(folder, identity) => Own::Enrolled(folder.clone(), identity.clone()),
     }
 }
@@ -457,6 +444,7 @@ impl Answers {
             online: till.online,
             junk_bytes: till.junk_bytes,
             bad_frames: till.bad_frames,
+            heard_secs: till.heard_ms.map(|ms| Clock::mono().0.saturating_sub(ms) / 1_000),
             sale: of_till(till.number.number()),
         });
         Response::Status(Box::new(control::Status {

@@ -1,30 +1,55 @@
 //! `tillgate doctor`: what is wrong with this box, each with what to do. Changes nothing, and needs no running daemon to begin.
 
-use crate::config::{Config, Faults};
-use crate::control::{self, AskError, CertificateState, PlatformState, Status};
+mod holders;
+mod links;
+mod ports;
+mod reach;
+mod rights;
+
+use crate::config::{Config, Faults, Trust};
+use crate::control::{self, AskError, Certificate, CertificateState, PlatformState, Status, TillLine};
 use crate::network::{render, verify};
+use crate::platform::identity::Which;
+use crate::store::{self, DISK_LOW_BYTES, Verified};
+use crate::till::Port;
 use clap::Args;
+use rights::{Deed, USER, User};
+use serde::Serialize;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Say what is wrong with this box, and what to do
 ///
-/// Looks at the configuration, the running daemon, the platform, the clock, the disk, the guests' network with its
-/// firewall, and each till's line.
+/// Looks at the configuration, the running daemon, the platform and the way there, certificates, clock, disk, books, rights,
+/// the guests' network with its firewall, each till's line, and at other programs that have a port of ours. As root it sees
+/// all of that; otherwise less.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  tillgate doctor --config /etc/tillgate/tillgate.toml
+  sudo tillgate doctor
+  tillgate doctor --config /etc/tillgate/tillgate.toml --json | jq '.findings[] | select(.grade == \"wrong\")'
 
 Exit codes: 0 all is well, 1 something is wrong")]
 pub struct DoctorArgs {
     /// The configuration
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", default_value = "/etc/tillgate/tillgate.toml")]
     config: PathBuf,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl DoctorArgs {
+    /// To look at the box that has this configuration.
+    pub fn of(config: &Path) -> DoctorArgs {
+        DoctorArgs { config: config.to_owned(), json: false }
+    }
 }
 
 /// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
 enum Grade {
     Well,
     /// It may be right.
@@ -33,7 +58,7 @@ enum Grade {
 }
 
 /// One thing that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Finding {
     grade: Grade,
     part: String,
@@ -50,6 +75,12 @@ impl Findings {
     /// Whether nothing is wrong.
     pub fn is_well(&self) -> bool {
         self.0.iter().all(|finding| finding.grade < Grade::Wrong)
+    }
+
+    /// As JSON: `{"well": true, "findings": [{"grade": "well", "part": .., "what": .., "fix": ..}]}`; the grades are well, odd
+    /// and wrong.
+    pub fn json(&self) -> String {
+        serde_json::json!({ "well": self.is_well(), "findings": self.0 }).to_string()
     }
 }
 
@@ -91,11 +122,31 @@ pub fn examine(args: &DoctorArgs) -> Findings {
     };
     let mut found = vec![well("configuration", format!("nothing is wrong in {}", args.config.display()))];
     found.extend(config.warnings.iter().map(|fault| odd("configuration", &fault.what, &fault.fix)));
-    match control::status(&config.control) {
-        Ok(status) => found.extend(of_daemon(&status)),
-        Err(error) => found.push(unanswered(&error)),
+    let status = control::status(&config.control);
+    let answers = status.is_ok();
+    let platform_is_up = status.as_ref().is_ok_and(|status| status.platform.state == PlatformState::Up);
+    match &status {
+        Ok(status) => found.extend(of_daemon(status)),
+        Err(error) => {
+            found.push(unanswered(error));
+            found.push(clock());
+            found.push(of_certificate(&reach::own_certificate(&config.platform)));
+            found.push(disk(&config.store));
+        }
     }
+    found.extend(of_rights(&config, &args.config, answers));
+    found.extend(books(&config.store));
+    found.extend(reach::certificates(&config));
+    // A daemon that speaks with the platform has found it.
+    if !platform_is_up {
+        let name = reach::name(&config.platform.url);
+        let known = name.as_ref().is_none_or(|finding| finding.grade == Grade::Well);
+        found.extend(name);
+        found.extend(known.then(|| reach::platform(&config.platform)));
+    }
+    found.extend(ports::look(&config, answers));
     if let Some(settings) = &config.network {
+        found.extend(links::look(settings, answers));
         let files = verify::check(settings, &render::files(settings));
         if files.is_empty() {
             found.push(well("router", "its files and this machine fit"));
@@ -132,50 +183,131 @@ fn unanswered(error: &AskError) -> Finding {
     }
 }
 
+/// Whether the date can be right, where no daemon says so.
+fn clock() -> Finding {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    match now < YEAR_2026 {
+        true => wrong(
+            "clock",
+            "its date is long ago: no certificate can be checked",
+            "timedatectl; a time server must be in reach",
+        ),
+        false => well("clock", "its date can be right"),
+    }
+}
+
+/// The first second of the year in which this was written.
+const YEAR_2026: u64 = 1_767_225_600;
+
+fn disk(books: &Path) -> Finding {
+    let folder = books.ancestors().skip(1).find(|folder| folder.exists()).unwrap_or(Path::new("/"));
+    match store::disk_free_bytes(folder) {
+        Ok(free) => room(free, free < DISK_LOW_BYTES),
+        Err(error) => {
+            wrong("disk", format!("{} cannot be looked at: {error}", folder.display()), "see the disk: dmesg")
+        }
+    }
+}
+
+/// Said before new sales are refused, so that somebody can come in time.
+const ROOM_SOON: u64 = 4 * DISK_LOW_BYTES;
+
+fn room(free: u64, low: bool) -> Finding {
+    let mebibytes = free >> 20;
+    match low {
+        true => wrong("disk", format!("{mebibytes} MiB free: new sales are refused"), "make room where the books are"),
+        false if free < ROOM_SOON => {
+            let what = format!("{mebibytes} MiB free; below {} MiB new sales are refused", DISK_LOW_BYTES >> 20);
+            odd("disk", what, "make room where the books are: journalctl --vacuum-size=50M, apt clean, old backups")
+        }
+        false => well("disk", format!("{mebibytes} MiB free")),
+    }
+}
+
+/// Reads the books from their first row to their last.
+fn books(path: &Path) -> Option<Finding> {
+    if !path.exists() {
+        return Some(well("books", "there are none yet: the daemon makes them"));
+    }
+    match store::verify(path, &mut |_, _| ()) {
+        Ok(Verified { rows, .. }) => Some(well("books", format!("all {rows} rows fit"))),
+        Err(error) => {
+            let fix = "keep the file as it is, and restore the newest backup; as root where it may not be read";
+            Some(wrong("books", error.to_string(), fix))
+        }
+    }
+}
+
+/// What the daemon's user may not do, if this machine has that user. A daemon that runs may have been given it otherwise.
+fn of_rights(config: &Config, file: &Path, daemon_answers: bool) -> Vec<Finding> {
+    let Some(user) = User::named(USER) else { return Vec::new() };
+    let folder = config.store.parent().unwrap_or(Path::new("/"));
+    let mut needed = vec![(Deed::Read, file), (Deed::Fill, folder)];
+    let identity;
+    match &config.platform.trust {
+        Trust::Named(named) => {
+            needed.extend([&named.ca, &named.certificate, &named.key].map(|path| (Deed::Read, path.as_path())));
+        }
+        // A renewal puts another file in its place.
+        Trust::Enrolled(folder, _) => {
+            identity = folder.file(Which::Identity);
+            needed.push((Deed::Read, &identity));
+            needed.extend(identity.parent().map(|folder| (Deed::Fill, folder)));
+        }
+    }
+    if let Some(secure) = &config.portal.secure {
+        needed.extend([&secure.certificate, &secure.key].map(|path| (Deed::Read, path.as_path())));
+    }
+    for till in &config.tills {
+        if let Port::Serial(path) = &till.port {
+            needed.push((Deed::Write, path));
+        }
+    }
+    let grade = if daemon_answers { Grade::Odd } else { Grade::Wrong };
+    let mut found: Vec<Finding> = Vec::new();
+    for (deed, path) in needed {
+        let Some(closed) = user.kept_from(deed, path) else { continue };
+        let (what, fix) = match deed {
+            Deed::Read => ("read", format!("chgrp {USER} {0} && chmod g+rX {0}", closed.display())),
+            Deed::Write => {
+                ("open", format!("put the user {USER} into the group of the port: ls -l {}", closed.display()))
+            }
+            Deed::Fill => ("write in", format!("chown {USER}: {}", closed.display())),
+        };
+        let what = format!("the user {USER} may not {what} {}: {} keeps it out", path.display(), closed.display());
+        found.push(Finding { grade, ..odd("rights", what, fix) });
+    }
+    if found.is_empty() {
+        found.push(well("rights", format!("the user {USER} may do what it has to")));
+    }
+    found
+}
+
 fn of_daemon(status: &Status) -> Vec<Finding> {
     let mut found = vec![well("daemon", format!("tillgate {} runs", status.version))];
-    found.push(match status.platform.state {
-        PlatformState::Up => well("platform", "answers"),
-        PlatformState::Unknown => odd("platform", "was not asked of late", "ask again in a minute"),
-        PlatformState::Down => wrong(
+    found.extend(match status.platform.state {
+        PlatformState::Up => Some(well("platform", "answers")),
+        // Then it is asked here.
+        PlatformState::Unknown => None,
+        PlatformState::Down => Some(wrong(
             "platform",
             "does not answer: new sales are refused until it does",
             "see whether the box reaches the internet (`ip route`, the shop's router); journalctl -u tillgate says what it met",
-        ),
+        )),
     });
     found.push(match status.clock.trusted {
         true => well("clock", "is set"),
         false => wrong("clock", "is not set: new sales are refused", "timedatectl; a time server must be in reach"),
     });
     found.push(of_certificate(&status.certificate));
-    let free = status.disk.free_bytes >> 20;
-    found.push(match status.disk.low {
-        false => well("disk", format!("{free} MiB free")),
-        true => wrong("disk", format!("{free} MiB free: new sales are refused"), "make room where the books are"),
-    });
+    found.push(room(status.disk.free_bytes, status.disk.low));
     found.extend(of_network(status));
-    found.extend(status.tills.iter().map(|till| {
-        let part = format!("till {}", till.number);
-        let bad = till.bad_frames.saturating_add(till.junk_bytes);
-        match till.online {
-            false => wrong(
-                &part,
-                format!("no line at {}", till.port),
-                "plug the cable in; `tillgate listen` shows what comes",
-            ),
-            true if bad > 0 => odd(
-                &part,
-                format!("{} bytes of no sense and {} broken frames on its line", till.junk_bytes, till.bad_frames),
-                "if this grows: look at speed and parity with `tillgate listen`, and at the cable",
-            ),
-            true => well(&part, "its line works"),
-        }
-    }));
+    found.extend(status.tills.iter().map(of_till));
     found
 }
 
 /// Who the box is at the platform, and for how long yet.
-fn of_certificate(certificate: &control::Certificate) -> Finding {
+fn of_certificate(certificate: &Certificate) -> Finding {
     let until = certificate.until.as_deref().unwrap_or("an unknown time");
     let new = match certificate.renews_at {
         Some(_) => "ask the platform for a code, then: tillgate enroll URL CODE; systemctl reload tillgate",
@@ -197,6 +329,29 @@ fn of_certificate(certificate: &control::Certificate) -> Finding {
             format!("counts until {until}"),
             "set the clock, and look at the file that [platform] names",
         ),
+    }
+}
+
+/// No protocol lets a terminal speak first: the till has to.
+fn of_till(till: &TillLine) -> Finding {
+    let part = format!("till {}", till.number);
+    let bad = till.bad_frames.saturating_add(till.junk_bytes);
+    match (till.online, till.heard_secs) {
+        (false, _) => {
+            wrong(&part, format!("no line at {}", till.port), "plug the cable in; `tillgate listen` shows what comes")
+        }
+        (true, _) if bad > 0 => odd(
+            &part,
+            format!("{} bytes of no sense and {} broken frames on its line", till.junk_bytes, till.bad_frames),
+            "if this grows: look at speed and parity with `tillgate listen`, and at the cable",
+        ),
+        (true, None) => odd(
+            &part,
+            "its line is open, and nothing was heard of it since the daemon started",
+            "press its payment key and look again; if that changes nothing, the cable or the till's settings are wrong: \
+             docs/tills.md",
+        ),
+        (true, Some(secs)) => well(&part, format!("its line works; last heard {secs} s ago")),
     }
 }
 
@@ -233,11 +388,11 @@ fn of_network(status: &Status) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::{Certificate, Clock, Disk, Network, Platform, TillLine};
+    use crate::control::{Clock, Disk, Network, Platform};
 
     fn till(number: u16, online: bool, junk_bytes: u64) -> TillLine {
         let (label, port) = (String::new(), "/dev/ttyUSB0".to_owned());
-        TillLine { number, label, port, online, junk_bytes, bad_frames: 0, sale: None }
+        TillLine { number, label, port, online, junk_bytes, bad_frames: 0, heard_secs: Some(3), sale: None }
     }
 
     fn status(good: bool) -> Status {
@@ -252,7 +407,7 @@ mod tests {
                 last_answer_secs: None,
             },
             clock: Clock { trusted: good },
-            disk: Disk { free_bytes: 5 << 20, low: !good },
+            disk: Disk { free_bytes: 500 << 20, low: !good },
             network: Network { governed: true, helper: good, ..Network::default() },
             certificate: Certificate {
                 state: if good { CertificateState::Good } else { CertificateState::Ended },
@@ -276,8 +431,8 @@ mod tests {
             found.to_string(),
             "ok     daemon        tillgate 1.2.3 runs\nok     platform      answers\nok     clock         is set\n\
              ok     certificate   counts until 2027-02-20T11:00:00Z\n\
-             ok     disk          5 MiB free\nok     firewall      is in place; 0 phones let through\n\
-             ok     till 1        its line works"
+             ok     disk          500 MiB free\nok     firewall      is in place; 0 phones let through\n\
+             ok     till 1        its line works; last heard 3 s ago"
         );
     }
 
@@ -293,8 +448,10 @@ mod tests {
     fn what_was_mended_by_itself_is_odd() {
         let mut mended = status(true);
         (mended.network.restored, mended.network.refused) = (2, 1);
-        mended.tills = vec![till(1, true, 9)];
-        assert_eq!(parts(&mended, Grade::Odd), ["firewall", "firewall", "till 1"]);
+        let silent = TillLine { heard_secs: None, ..till(2, true, 0) };
+        mended.tills = vec![till(1, true, 9), silent];
+        mended.disk.free_bytes = 200 << 20;
+        assert_eq!(parts(&mended, Grade::Odd), ["disk", "firewall", "firewall", "till 1", "till 2"]);
         let text = Findings(of_daemon(&mended)).to_string();
         assert!(
             text.contains("odd    firewall      its table was taken away 2 times since the daemon started"),

@@ -34,3 +34,4 @@ pub mod gateway;
 pub mod listing;
 pub mod logging;
 pub mod ring;
+pub mod setup;

@@ -53,7 +53,8 @@ pub fn start(usual: LevelFilter) -> Result<(), LogError> {
         Err(cause) => (None, Some(cause)),
     };
     let lines = journal.is_none().then(|| {
-        let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+        // Colours need a feature of the library, which says so on every terminal, or panics, if they are asked for.
+        let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false);
         lines.with_target(level >= LevelFilter::DEBUG).with_filter(ours())
     });
     tracing_subscriber::registry().with(journal).with(lines).try_init().map_err(LogError::Twice)?;

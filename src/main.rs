@@ -20,6 +20,7 @@ use tillgate::network::{netd, ruleset};
 use tillgate::platform::command::{self as platform_command, EnrollArgs};
 use tillgate::platform::enrol::Remedy;
 use tillgate::sandbox::{self, SandboxArgs};
+use tillgate::setup::{self, SetupArgs};
 use tillgate::store::{self, Books, Verified, VerifyError};
 use tillgate::till::{self, ListenArgs, TillArgs};
 
@@ -31,6 +32,7 @@ use tillgate::till::{self, ListenArgs, TillArgs};
     arg_required_else_help = true,
     after_help = "\
 Examples:
+  sudo tillgate setup
   tillgate check --config /etc/tillgate/tillgate.toml
   tillgate status
 
@@ -39,6 +41,7 @@ Exit codes:
   1   the answer is no: faults were found, or the daemon refused
   2   the command line or the configuration cannot be used
   3   there is no daemon at the socket, or no permission to ask it; or the platform does not answer
+  4   setup has written the configuration, and something is left to do
   70  a mistake in tillgate itself
 
 Environment:
@@ -51,6 +54,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Setup(Box<SetupArgs>),
     Run(RunArgs),
     Check(CheckArgs),
     Doctor(DoctorArgs),
@@ -250,7 +254,8 @@ fn main() -> ExitCode {
     // A daemon tells its day; a command answers what it was asked.
     let usual = match &cli.command {
         Command::Run(_) | Command::Netd(_) => logging::LevelFilter::INFO,
-        Command::Check(_)
+        Command::Setup(_)
+        | Command::Check(_)
         | Command::Doctor(_)
         | Command::Status(_)
         | Command::Sales(_)
@@ -265,6 +270,7 @@ fn main() -> ExitCode {
     };
     let exit = match logging::start(usual) {
         Ok(()) => match cli.command {
+            Command::Setup(args) => return ExitCode::from(setup::run(&args)),
             Command::Run(args) => run(&args),
             Command::Check(args) => check(&args),
             Command::Doctor(args) => examine(&args),
@@ -372,7 +378,7 @@ fn enroll(args: &EnrollArgs) -> Exit {
 
 fn examine(args: &DoctorArgs) -> Exit {
     let found = doctor::examine(args);
-    let said = say(&found.to_string());
+    let said = say(&if args.json { found.json() } else { found.to_string() });
     if matches!(said, Exit::Good) && !found.is_well() { Exit::No } else { said }
 }
 

@@ -125,6 +125,9 @@ pub struct TillLine {
     pub junk_bytes: u64,
     /// Frames of its line that were begun and dropped.
     pub bad_frames: u64,
+    /// Seconds since anything came over its line, if anything did since the daemon started.
+    #[serde(default)]
+    pub heard_secs: Option<u64>,
     /// The state of its sale, if it has one under way.
     pub sale: Option<String>,
 }

@@ -24,6 +24,7 @@ fn example() -> Status {
                 online: true,
                 junk_bytes: 0,
                 bad_frames: 0,
+                heard_secs: None,
                 sale: None,
             },
             TillLine {
@@ -33,6 +34,7 @@ fn example() -> Status {
                 online: false,
                 junk_bytes: 70_312,
                 bad_frames: 3,
+                heard_secs: Some(4),
                 sale: Some("paying".into()),
             },
         ],

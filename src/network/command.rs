@@ -150,16 +150,56 @@ fn apply(how: &HowArgs, settings: &NetworkSettings) -> io::Result<Ended> {
     if !carry_out(how, &steps)? {
         return Ok(Ended::No);
     }
+    let commands = tellings(settings, &wanted, &steps);
+    if !commands.is_empty() && how.root == Path::new("/") {
+        println!("\nIt counts from the next start of the machine, or from now on after:");
+        commands.iter().for_each(|command| println!("  {command}"));
+    }
+    let edited = steps.iter().any(|step| matches!(step, Step::Edited(_)));
+    Ok(if edited { Ended::No } else { Ended::Good })
+}
+
+/// Puts the files in place on this machine without a question, and names them. Returns the commands that tell their readers;
+/// `None`: something was in the way, was said, and nothing was written.
+pub fn put_in_place(settings: &NetworkSettings) -> io::Result<Option<Vec<String>>> {
+    let root = Path::new("/");
+    let wanted = render::files(settings);
+    let refused = verify::before_writing(settings, &wanted);
+    if refused.iter().any(|finding| finding.wrong) {
+        say_found(&refused);
+        return Ok(None);
+    }
+    let steps = match place::plan(root, &wanted, false) {
+        Ok(steps) => steps,
+        Err(error) => return failed(&error).map(|_| None),
+    };
+    let foreign = steps.iter().any(|step| matches!(step, Step::Foreign(_)));
+    for step in &steps {
+        match step {
+            Step::Keep(_) => {}
+            Step::Edited(path) => println!("  /{} was changed by hand and stays as it is", path.display()),
+            Step::Foreign(path) => println!("  /{} is not ours: move it away, and run this again", path.display()),
+            Step::Write { path, .. } if !foreign => println!("  /{} is written", path.display()),
+            Step::Remove { path, .. } if !foreign => println!("  /{} goes", path.display()),
+            Step::Write { .. } | Step::Remove { .. } => {}
+        }
+    }
+    if foreign {
+        return Ok(None);
+    }
+    match place::carry_out(root, &steps) {
+        Ok(()) => Ok(Some(tellings(settings, &wanted, &steps))),
+        Err(error) => failed(&error).map(|_| None),
+    }
+}
+
+/// The commands that tell the readers of changed files.
+fn tellings(settings: &NetworkSettings, wanted: &[render::Wanted], steps: &[Step]) -> Vec<String> {
     let changed = |path: &Path| steps.iter().any(|step| changes(step).is_some_and(|changed| changed == path));
     let mut readers: Vec<Reader> = wanted.iter().filter(|f| changed(&f.path)).map(|f| f.reader).collect();
     readers.sort();
     readers.dedup();
-    if !readers.is_empty() && how.root == Path::new("/") {
-        println!("\nIt counts from the next start of the machine, or from now on after:");
-        readers.iter().for_each(|reader| println!("  {}", told(*reader, settings)));
-    }
-    let edited = steps.iter().any(|step| matches!(step, Step::Edited(_)));
-    Ok(if edited { Ended::No } else { Ended::Good })
+    readers.into_iter().map(|reader| told(reader, settings)).collect()
 }
 
 fn clear(how: &HowArgs) -> io::Result<Ended> {

@@ -87,6 +87,13 @@ pub struct Enrolled {
     file: PathBuf,
 }
 
+impl Enrolled {
+    /// The platform's address from now on.
+    pub fn url(&self) -> &str {
+        self.identity.url()
+    }
+}
+
 impl fmt::Display for Enrolled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let life = self.identity.life();
@@ -104,10 +111,14 @@ pub fn run(args: &EnrollArgs, state: &Path) -> Result<Enrolled, EnrollError> {
         false => args.code.concat(),
     };
     let code = Code::parse(&typed).map_err(EnrollError::Code)?;
-    let folder = Folder::below(state);
+    join(&args.url, &code, &Folder::below(state))
+}
+
+/// The steps, with a code that was typed right.
+pub fn join(url: &str, code: &Code, folder: &Folder) -> Result<Enrolled, EnrollError> {
     let now = Clock::new(None).map_err(EnrollError::System)?.now().wall;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(EnrollError::System)?;
-    let identity = runtime.block_on(enrol(&folder, &args.url, &code, now)).map_err(EnrollError::Enrol)?;
+    let identity = runtime.block_on(enrol(folder, url, code, now)).map_err(EnrollError::Enrol)?;
     Ok(Enrolled { identity, file: folder.file(Which::Identity) })
 }
 

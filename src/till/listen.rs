@@ -1,10 +1,12 @@
 //! `tillgate listen`: shows what a till says and guesses what it speaks. Opens its port for reading only: never writes.
 
 mod line;
+mod overhear;
 mod said;
 mod search;
 
 pub use line::{Bits, Heard, Marks};
+pub use overhear::{Bystander, News};
 pub use said::{Proof, Said, Speech, said};
 pub use search::{Finding, Next, Search, find};
 

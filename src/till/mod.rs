@@ -177,6 +177,8 @@ pub struct TillStatus {
     pub junk_bytes: u64,
     /// Frames dropped.
     pub bad_frames: u64,
+    /// When anything came last, in milliseconds since boot, if anything did.
+    pub heard_ms: Option<u64>,
     /// Frames sent again because the till did not answer.
     pub repeats_sent: u64,
     /// Frames that the till sent again.
@@ -258,6 +260,7 @@ impl StatusReader {
             online: gauges.online.load(Ordering::Relaxed),
             junk_bytes: gauges.junk_bytes.load(Ordering::Relaxed),
             bad_frames: gauges.bad_frames.load(Ordering::Relaxed),
+            heard_ms: Some(gauges.heard_ms.load(Ordering::Relaxed)).filter(|ms| *ms > 0),
             repeats_sent: gauges.repeats_sent.load(Ordering::Relaxed),
             repeats_heard: gauges.repeats_heard.load(Ordering::Relaxed),
             writes_dropped: gauges.writes_dropped.load(Ordering::Relaxed),

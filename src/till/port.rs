@@ -166,6 +166,8 @@ pub(super) struct Gauges {
     pub(super) online: AtomicBool,
     pub(super) junk_bytes: AtomicU64,
     pub(super) bad_frames: AtomicU64,
+    /// Milliseconds since boot; 0: never.
+    pub(super) heard_ms: AtomicU64,
     pub(super) repeats_sent: AtomicU64,
     pub(super) repeats_heard: AtomicU64,
     pub(super) writes_dropped: AtomicU64,
@@ -289,6 +291,7 @@ impl Line {
             match self.next_wake(None) {
                 Some(Wake::Told) => {}
                 Some(Wake::Bytes(n, bytes)) if n == nth => {
+                    self.gauges.heard_ms.store(Clock::mono().0, Ordering::Relaxed);
                     self.step(Some(&mut joint), |driver, now, out| driver.received(now, &bytes, out))?;
                 }
                 Some(Wake::Gone(n)) if n == nth => break,

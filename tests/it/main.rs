@@ -11,6 +11,7 @@
 
 mod cli;
 mod concert;
+mod doctor;
 mod enrol;
 mod journey;
 mod line;
@@ -20,6 +21,7 @@ mod pace;
 mod platform;
 mod port;
 mod portal;
+mod setup;
 mod store;
 mod tcp;
 mod till;

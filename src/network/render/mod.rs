@@ -57,7 +57,7 @@ pub const PLACES: [(&str, &str); 5] = [
 ];
 
 #[cfg(test)]
-pub(super) use tests::settings as example;
+pub(crate) use tests::settings as example;
 
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ fn link(name: &str) -> Link {
     Link::new(name).unwrap()
 }
 
-pub(in crate::network) fn settings() -> NetworkSettings {
+pub(crate) fn settings() -> NetworkSettings {
     NetworkSettings {
         guests: Guests {
             bridge: link("guests"),
