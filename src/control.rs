@@ -9,7 +9,7 @@ mod status;
 
 pub use ask::{AskError, backup, status};
 pub(crate) use status::columns;
-pub use status::{Clock, Disk, Network, Platform, PlatformState, SaleLine, Status, TillLine};
+pub use status::{Books, Clock, Disk, Network, Platform, PlatformState, SaleLine, Status, TillLine, Written};
 
 use serde::{Deserialize, Serialize};
 use std::fmt;

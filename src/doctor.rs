@@ -143,15 +143,10 @@ fn of_daemon(status: &Status) -> Vec<Finding> {
             "see whether the box reaches the internet (`ip route`, the shop's router); journalctl -u tillgate says what it met",
         ),
     });
-    found.push(match status.clock.trusted {
-        true => well("clock", "is set"),
-        false => wrong("clock", "is not set: new sales are refused", "timedatectl; a time server must be in reach"),
-    });
-    let free = status.disk.free_bytes >> 20;
-    found.push(match status.disk.low {
-        false => well("disk", format!("{free} MiB free")),
-        true => wrong("disk", format!("{free} MiB free: new sales are refused"), "make room where the books are"),
-    });
+    found.push(of_clock(status));
+    found.push(of_disk(status));
+    found.push(of_books(status));
+    found.push(of_backups(status));
     found.extend(of_network(status));
     found.extend(status.tills.iter().map(|till| {
         let part = format!("till {}", till.number);
@@ -171,6 +166,54 @@ fn of_daemon(status: &Status) -> Vec<Finding> {
         }
     }));
     found
+}
+
+fn of_clock(status: &Status) -> Finding {
+    let clock = &status.clock;
+    let fix = "timedatectl; a time server must be in reach";
+    match (clock.trusted, clock.synchronised, clock.may_be_late) {
+        (false, _, _) => wrong("clock", "is not set: new sales are refused", fix),
+        (true, true, _) => well("clock", "is set by a time server"),
+        (true, false, true) => {
+            odd("clock", "is set, but may be late: no time server is known of, and the machine's clock has no battery", fix)
+        }
+        (true, false, false) => well("clock", "is set"),
+    }
+}
+
+fn of_disk(status: &Status) -> Finding {
+    let disk = &status.disk;
+    let free = disk.free_bytes >> 20;
+    let fix = "make room where the books are";
+    match (disk.low, disk.fills_up()) {
+        (true, _) => wrong("disk", format!("{free} MiB free: new sales are refused"), fix),
+        (false, true) => odd("disk", format!("{free} MiB free: {}", disk.room()), fix),
+        (false, false) => well("disk", format!("{free} MiB free")),
+    }
+}
+
+fn of_books(status: &Status) -> Finding {
+    let Some(damage) = &status.books.damage else { return well("books", "nothing is known to be wrong") };
+    let fix = match &status.books.newest_backup {
+        Some(newest) => format!("systemctl stop tillgate; tillgate restore {newest}; systemctl start tillgate"),
+        None => "systemctl stop tillgate; tillgate restore BACKUP; systemctl start tillgate".to_owned(),
+    };
+    wrong("books", format!("are damaged, and new sales are refused: {damage}"), fix)
+}
+
+fn of_backups(status: &Status) -> Finding {
+    let books = &status.books;
+    let Some(folder) = &books.backups else {
+        return odd("backups", "none are made", "set store.backups_keep to more than 0");
+    };
+    let kept = match books.backups_kept {
+        1 => "1 is kept".to_owned(),
+        kept => format!("{kept} are kept"),
+    };
+    match &books.backup_failed {
+        Some(why) => wrong("backups", format!("the last could not be made: {why}"), format!("see {folder}")),
+        None => well("backups", kept),
+    }
 }
 
 fn of_network(status: &Status) -> Vec<Finding> {
@@ -206,7 +249,7 @@ fn of_network(status: &Status) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::{Clock, Disk, Network, Platform, TillLine};
+    use crate::control::{Books, Clock, Disk, Network, Platform, TillLine, Written};
 
     fn till(number: u16, online: bool, junk_bytes: u64) -> TillLine {
         let (label, port) = (String::new(), "/dev/ttyUSB0".to_owned());
@@ -224,9 +267,17 @@ mod tests {
                 state: if good { PlatformState::Up } else { PlatformState::Down },
                 last_answer_secs: None,
             },
-            clock: Clock { trusted: good },
-            disk: Disk { free_bytes: 5 << 20, low: !good },
+            clock: Clock { trusted: good, ..Clock::default() },
+            disk: Disk { free_bytes: 5 << 20, low: !good, ..Disk::default() },
             network: Network { governed: true, helper: good, ..Network::default() },
+            books: Books {
+                damage: (!good).then(|| "page 7 is torn".to_owned()),
+                backups: Some("/backups".to_owned()),
+                newest_backup: Some("/backups/tillgate-2027-01-15-r7.db".to_owned()),
+                backups_kept: 1,
+                ..Books::default()
+            },
+            written: Written::default(),
         }
     }
 
@@ -242,7 +293,7 @@ mod tests {
         assert_eq!(
             found.to_string(),
             "ok     daemon        tillgate 1.2.3 runs\nok     platform      answers\nok     clock         is set\n\
-             ok     disk          5 MiB free\nok     firewall      is in place; 0 phones let through\n\
+             ok     disk          5 MiB free\nok     books         nothing is known to be wrong\nok     backups       1 is kept\nok     firewall      is in place; 0 phones let through\n\
              ok     till 1        its line works"
         );
     }
@@ -250,7 +301,7 @@ mod tests {
     #[test]
     fn whatever_keeps_customers_from_paying_is_wrong_and_says_what_to_do() {
         let bad = status(false);
-        assert_eq!(parts(&bad, Grade::Wrong), ["platform", "clock", "disk", "firewall", "till 1"]);
+        assert_eq!(parts(&bad, Grade::Wrong), ["platform", "clock", "disk", "books", "firewall", "till 1"]);
         assert!(of_daemon(&bad).iter().all(|finding| (finding.grade == Grade::Well) == finding.fix.is_empty()));
         assert!(!Findings(of_daemon(&bad)).is_well());
     }
@@ -270,9 +321,24 @@ mod tests {
     }
 
     #[test]
+    fn what_will_be_wrong_one_day_is_said_long_before() {
+        let mut soon = status(true);
+        soon.clock.may_be_late = true;
+        (soon.disk.sales_left, soon.disk.days_left) = (Some(50_000), Some(60));
+        soon.books.backup_failed = Some("a backup needs 90 MiB of room".to_owned());
+        assert_eq!(parts(&soon, Grade::Odd), ["clock", "disk"]);
+        assert_eq!(parts(&soon, Grade::Wrong), ["backups"]);
+        let text = Findings(of_daemon(&soon)).to_string();
+        assert!(text.contains("odd    disk          5 MiB free: room for 50000 sales, 60 days as it goes now"), "{text}");
+        soon.books.damage = Some("page 7 is torn".to_owned());
+        let text = Findings(of_daemon(&soon)).to_string();
+        assert!(text.contains("tillgate restore /backups/tillgate-2027-01-15-r7.db"), "{text}");
+    }
+
+    #[test]
     fn a_network_of_another_router_is_none_of_our_affair() {
         let mut other = status(true);
         other.network = Network::default();
-        assert_eq!(parts(&other, Grade::Well).len(), 6);
+        assert_eq!(parts(&other, Grade::Well).len(), 8);
     }
 }

@@ -45,9 +45,11 @@ fn example() -> Status {
             since_secs: Some(14),
         }],
         platform: Platform { state: PlatformState::Up, last_answer_secs: Some(5) },
-        clock: Clock { trusted: true },
-        disk: Disk { free_bytes: 5 << 30, low: false },
+        clock: Clock { trusted: true, ..Clock::default() },
+        disk: Disk { free_bytes: 5 << 30, ..Disk::default() },
         network: Network::default(),
+        books: Books::default(),
+        written: Written::default(),
     }
 }
 

@@ -134,7 +134,19 @@ pub struct Answer {
 
 /// The channel. Connections are kept and used again.
 #[derive(Debug)]
-pub struct Channel(watch::Sender<Line>);
+pub struct Channel {
+    line: watch::Sender<Line>,
+    dated: Dated,
+}
+
+/// Says whether the machine's date is believed: certificates are judged by it.
+struct Dated(Box<dyn Fn() -> bool + Send + Sync>);
+
+impl fmt::Debug for Dated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Dated(..)")
+    }
+}
 
 #[derive(Clone, Debug)]
 struct Line {
@@ -145,13 +157,20 @@ struct Line {
 impl Channel {
     /// Reads the files and makes the channel; connects to nothing yet.
     pub fn open(settings: &ChannelSettings) -> Result<Channel, ChannelError> {
-        Ok(Channel(watch::Sender::new(line(settings)?)))
+        Ok(Channel { line: watch::Sender::new(line(settings)?), dated: Dated(Box::new(|| true)) })
+    }
+
+    /// The same, which sends nothing while `dated` says that the machine's date is not to be believed.
+    #[must_use]
+    pub fn while_dated(mut self, dated: impl Fn() -> bool + Send + Sync + 'static) -> Channel {
+        self.dated = Dated(Box::new(dated));
+        self
     }
 
     /// Reads the files again: new requests use new connections with what is in them now, those under way end as they
     /// began. On an error all stays as it was.
     pub fn reload(&self, settings: &ChannelSettings) -> Result<(), ChannelError> {
-        self.0.send_replace(line(settings)?);
+        self.line.send_replace(line(settings)?);
         Ok(())
     }
 
@@ -165,7 +184,10 @@ impl Channel {
         held: Duration,
         answer_max: usize,
     ) -> Result<Answer, SendError> {
-        let line = self.0.borrow().clone();
+        if !(self.dated.0)() {
+            return Err(SendError::NotSent("the clock is not set: no certificate can be judged".into()));
+        }
+        let line = self.line.borrow().clone();
         let mut request = Request::builder().method(method).uri(format!("{}{path}", line.base));
         if body.is_some() {
             request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -2,6 +2,7 @@
 
 use super::backup::{BackupError, backup_of};
 use super::disk::folder_of;
+use super::whole::{Look, defect};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
 use rustix::fs::{FlockOperation, flock};
@@ -92,14 +93,14 @@ impl fmt::Display for OpenError {
                 let path = path.display();
                 write!(
                     f,
-                    "{path} is not a tillgate store; name another file; or, if it was one, it is damaged: keep it, and \
-                     copy the newest backup to {path}"
+                    "{path} is not a tillgate store; name another file; or, if it was one, it is damaged: stop the daemon and \
+                     run `tillgate restore` with the newest backup, which keeps this file aside"
                 )
             }
             OpenError::Damaged { path, what } => write!(
                 f,
-                "{path} is damaged: {what}; nothing was changed; move {path}, {path}-wal and {path}-shm away together, \
-                 then copy the newest backup to {path}; `tillgate verify` proves it",
+                "{path} is damaged: {what}; nothing was changed; stop the daemon and run `tillgate restore` with the newest \
+                 backup, which keeps these files aside",
                 path = path.display()
             ),
             OpenError::NoCopy(_) => f.write_str("the copy before the upgrade could not be made; make room for it"),
@@ -121,6 +122,14 @@ impl std::error::Error for OpenError {
 }
 
 impl OpenError {
+    /// Whether books are there that cannot be used, and only a backup helps.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            OpenError::Damaged { .. } | OpenError::NotAStore(_) => true,
+            OpenError::InUse(_) | OpenError::Newer { .. } | OpenError::NoCopy(_) | OpenError::Unusable { .. } => false,
+        }
+    }
+
     /// What an error of SQLite means for who opens a file.
     pub(super) fn of_sqlite(path: &Path, error: rusqlite::Error) -> OpenError {
         match error.sqlite_error_code() {
@@ -198,9 +207,28 @@ pub(super) fn open_writer(path: &Path, migrations: &[&str], synchronous: Synchro
     // The log stays when we close: a start after a stop and after a crash are one path, and the log's room stays ours.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(fail)?;
     let version = version_of(&conn, path, migrations.len())?;
+    if (1..known(migrations.len())).contains(&version) {
+        keep_copy(&conn, path, migrations.len())?;
+    }
     settle(&conn, version, synchronous).map_err(fail)?;
     migrate(&mut conn, path, version, migrations)?;
     Ok(conn)
+}
+
+/// Brings a copy that nobody else has open up to date, and makes it one file without a log.
+pub(super) fn upgrade_copy(path: &Path) -> Result<(), OpenError> {
+    let fail = |error| OpenError::of_sqlite(path, error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut conn = Connection::open_with_flags(path, flags).map_err(fail)?;
+    let version = version_of(&conn, path, MIGRATIONS.len())?;
+    if version == 0 {
+        return Err(OpenError::NotAStore(path.to_owned()));
+    }
+    if version < known(MIGRATIONS.len()) {
+        migrate(&mut conn, path, version, MIGRATIONS)?;
+    }
+    conn.pragma_update_and_check(None, "journal_mode", "delete", |_| Ok(())).map_err(fail)?;
+    conn.close().map_err(|(_, error)| fail(error))
 }
 
 /// A store in memory with the whole schema and the settings of a real one, a journal file's aside.
@@ -296,15 +324,21 @@ pub(super) fn settle(conn: &Connection, version: i64, synchronous: Synchronous) 
     Ok(())
 }
 
-/// Each step in a transaction of its own, with its version. Before the first, an older file is copied to
-/// `PATH.before-vN`.
+/// Before an older file is changed it is read whole, and copied to `PATH.before-vN`.
+fn keep_copy(conn: &Connection, path: &Path, to: usize) -> Result<(), OpenError> {
+    if let Some(what) = defect(conn, Look::Close).map_err(|error| OpenError::of_sqlite(path, error))? {
+        return Err(OpenError::Damaged { path: path.to_owned(), what });
+    }
+    let copy = beside(path, &format!(".before-v{to}"));
+    backup_of(conn, &copy).map_err(OpenError::NoCopy)?;
+    tracing::info!(copy = %copy.display(), "the books are being upgraded; as they were, they are kept there");
+    Ok(())
+}
+
+/// Each step in a transaction of its own, with its version.
 fn migrate(conn: &mut Connection, path: &Path, version: i64, migrations: &[&str]) -> Result<(), OpenError> {
     let done = usize::try_from(version).unwrap_or(0);
     let todo = migrations.get(done..).unwrap_or_default();
-    if done > 0 && !todo.is_empty() {
-        let copy = beside(path, &format!(".before-v{}", migrations.len()));
-        backup_of(conn, &copy).map_err(OpenError::NoCopy)?;
-    }
     let fail = |error| OpenError::of_sqlite(path, error);
     // A table that others refer to is made anew in between; what refers to nothing in the end is found below.
     conn.pragma_update(None, "foreign_keys", false).map_err(fail)?;

@@ -4,6 +4,7 @@ use super::cells::ReadError;
 use super::ending;
 use super::journal::{Entry, FIRST, Hash, chain};
 use super::load::{self, Loaded};
+use super::restore;
 use super::row::{ATTEMPTS, DAYS, REFUNDS, Row, SALES, SESSIONS, TICKETS, Table};
 use super::schema::{Lock, MIGRATIONS, OpenError, Synchronous, lock, make_durable, open_writer, refuse_remains};
 use super::verify::check_at_start;
@@ -69,12 +70,6 @@ impl fmt::Display for LookUpError {
 
 impl std::error::Error for LookUpError {}
 
-impl From<ReadError> for LookUpError {
-    fn from(error: ReadError) -> Self {
-        LookUpError(error)
-    }
-}
-
 /// The shop's rows and journal, open for writing. One in the world for each file.
 pub struct Store {
     pub(super) conn: Connection,
@@ -88,6 +83,17 @@ pub struct Store {
     unread: Option<WholeCheck>,
     /// Held until the connection above is gone. A store without a file has none.
     lock: Option<Lock>,
+}
+
+/// Books that nobody writes while this is held.
+pub struct Hold {
+    _lock: Lock,
+}
+
+impl fmt::Debug for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hold")
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -119,6 +125,7 @@ impl Store {
     #[doc(hidden)]
     pub fn open_synchronous(path: &Path, synchronous: Synchronous) -> Result<Store, OpenError> {
         let lock = lock(path)?;
+        restore::finish(path)?;
         let unusable = |source| OpenError::Unusable { path: path.to_owned(), source };
         let in_order = ending::was_in_order(lock.file()).map_err(unusable)?;
         refuse_remains(path, in_order)?;
@@ -137,6 +144,11 @@ impl Store {
         }
         make_durable(&conn, path)?;
         Ok(Store::over(conn, head, Some(lock), unread))
+    }
+
+    /// Keeps everybody else from opening the store at `path` for writing, and touches nothing of it.
+    pub fn hold(path: &Path) -> Result<Hold, OpenError> {
+        lock(path).map(|lock| Hold { _lock: lock })
     }
 
     pub(super) fn over(conn: Connection, head: Head, lock: Option<Lock>, unread: Option<WholeCheck>) -> Store {
@@ -234,12 +246,12 @@ impl Store {
 
     /// What the shop begins with: all visits, all that is open, the newest of each till.
     pub fn load(&self) -> Result<Loaded, LookUpError> {
-        Ok(load::load(&self.conn)?)
+        self.read(load::load(&self.conn))
     }
 
     /// The sale or return that this ticket of this till means now.
     pub fn asked_under(&self, till: TillNumber, ticket: &Ticket) -> Result<Option<Asked>, LookUpError> {
-        Ok(load::asked_under(&self.conn, till, ticket)?)
+        self.read(load::asked_under(&self.conn, till, ticket))
     }
 
     /// The sale that this ticket of this till means now; none if it means a return.
@@ -249,24 +261,24 @@ impl Store {
 
     /// The newest sale or return of this till with this number on its receipt.
     pub fn newest_with(&self, till: TillNumber, receipt: ReceiptNumber) -> Result<Option<Asked>, LookUpError> {
-        Ok(load::newest_with(&self.conn, till, receipt)?)
+        self.read(load::newest_with(&self.conn, till, receipt))
     }
 
     /// The newest sales that this phone has paid and of which something is left; at most [`REPAYABLE_MAX`].
     ///
     /// [`REPAYABLE_MAX`]: crate::shop::REPAYABLE_MAX
     pub fn paid_by(&self, session: SessionId) -> Result<Vec<Sale>, LookUpError> {
-        Ok(load::paid_by(&self.conn, session)?)
+        self.read(load::paid_by(&self.conn, session))
     }
 
     /// The newest sale of a till.
     pub fn last_sale_of(&self, till: TillNumber) -> Result<Option<Sale>, LookUpError> {
-        Ok(load::last_sale_of(&self.conn, till)?)
+        self.read(load::last_sale_of(&self.conn, till))
     }
 
     /// The sale that an attempt belongs to.
     pub fn sale_of_attempt(&self, attempt: AttemptId) -> Result<Option<Sale>, LookUpError> {
-        Ok(load::sale_of_attempt(&self.conn, attempt)?)
+        self.read(load::sale_of_attempt(&self.conn, attempt))
     }
 
     /// The sale with this id.
@@ -276,7 +288,15 @@ impl Store {
 
     /// The sale or return with this id.
     pub fn asked(&self, id: SaleId) -> Result<Option<Asked>, LookUpError> {
-        Ok(load::asked(&self.conn, id)?)
+        self.read(load::asked(&self.conn, id))
+    }
+
+    /// What cannot be read may be damaged: the next start looks at the whole file.
+    fn read<T>(&self, found: Result<T, ReadError>) -> Result<T, LookUpError> {
+        found.map_err(|error| {
+            self.sound.store(false, Ordering::Relaxed);
+            LookUpError(error)
+        })
     }
 
     /// Moves the log to the file after so many pages and cuts it to so many bytes, so that tests need few commits for it.
