@@ -468,7 +468,9 @@ impl Answers {
         let number = BACKUPS.fetch_add(1, Ordering::Relaxed);
         let target = self.store.with_extension(format!("{BACKUP}{number}"));
         let store = self.store;
-        let made = tokio::task::spawn_blocking(move || store::backup(&store, &target).map(|facts| (target, facts.bytes))).await;
+        let made =
+            tokio::task::spawn_blocking(move || store::backup(&store, &target).map(|facts| (target, facts.bytes)))
+                .await;
         match made {
             Ok(Ok((file, bytes))) => {
                 self.care.has_copied(bytes);

@@ -6,6 +6,7 @@ use crate::network::{render, verify};
 use clap::Args;
 use std::fmt;
 use std::path::PathBuf;
+use std::process::Command;
 
 /// Say what is wrong with this box, and what to do
 ///
@@ -92,7 +93,10 @@ pub fn examine(args: &DoctorArgs) -> Findings {
     let mut found = vec![well("configuration", format!("nothing is wrong in {}", args.config.display()))];
     found.extend(config.warnings.iter().map(|fault| odd("configuration", &fault.what, &fault.fix)));
     match control::status(&config.control) {
-        Ok(status) => found.extend(of_daemon(&status)),
+        Ok(mut status) => {
+            status.clock.synchronised |= is_synchronised();
+            found.extend(of_daemon(&status));
+        }
         Err(error) => found.push(unanswered(&error)),
     }
     if let Some(settings) = &config.network {
@@ -168,15 +172,23 @@ fn of_daemon(status: &Status) -> Vec<Finding> {
     found
 }
 
+/// Whether the system says so: the daemon, which runs no program, knows of systemd-timesyncd only.
+fn is_synchronised() -> bool {
+    let asked = Command::new("timedatectl").args(["show", "--property=NTPSynchronized", "--value"]).output();
+    asked.is_ok_and(|said| said.stdout.starts_with(b"yes"))
+}
+
 fn of_clock(status: &Status) -> Finding {
     let clock = &status.clock;
     let fix = "timedatectl; a time server must be in reach";
     match (clock.trusted, clock.synchronised, clock.may_be_late) {
         (false, _, _) => wrong("clock", "is not set: new sales are refused", fix),
         (true, true, _) => well("clock", "is set by a time server"),
-        (true, false, true) => {
-            odd("clock", "is set, but may be late: no time server is known of, and the machine's clock has no battery", fix)
-        }
+        (true, false, true) => odd(
+            "clock",
+            "is set, but may be late: no time server is known of, and the machine's clock has no battery",
+            fix,
+        ),
         (true, false, false) => well("clock", "is set"),
     }
 }
@@ -329,7 +341,10 @@ mod tests {
         assert_eq!(parts(&soon, Grade::Odd), ["clock", "disk"]);
         assert_eq!(parts(&soon, Grade::Wrong), ["backups"]);
         let text = Findings(of_daemon(&soon)).to_string();
-        assert!(text.contains("odd    disk          5 MiB free: room for 50000 sales, 60 days as it goes now"), "{text}");
+        assert!(
+            text.contains("odd    disk          5 MiB free: room for 50000 sales, 60 days as it goes now"),
+            "{text}"
+        );
         soon.books.damage = Some("page 7 is torn".to_owned());
         let text = Findings(of_daemon(&soon)).to_string();
         assert!(text.contains("tillgate restore /backups/tillgate-2027-01-15-r7.db"), "{text}");

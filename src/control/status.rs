@@ -50,7 +50,7 @@ pub struct Books {
 impl fmt::Display for Books {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.damage, self.sales) {
-            (Some(what), _) => return write!(f, "DAMAGED: new sales are refused; {what}"),
+            (Some(what), _) => return write!(f, "DAMAGED: new sales are refused, see `tillgate doctor`; {what}"),
             (None, Some(sales)) => write!(f, "{sales} sales")?,
             (None, None) => f.write_str("sound")?,
         }
@@ -212,7 +212,8 @@ impl Disk {
 
     /// Whether it will be full before long.
     pub fn fills_up(&self) -> bool {
-        self.sales_left.is_some_and(|sales| sales < Disk::SALES_FEW) || self.days_left.is_some_and(|days| days < Disk::DAYS_FEW)
+        self.sales_left.is_some_and(|sales| sales < Disk::SALES_FEW)
+            || self.days_left.is_some_and(|days| days < Disk::DAYS_FEW)
     }
 
     /// What still fits, in words.
@@ -242,7 +243,7 @@ impl fmt::Display for Status {
         let clock = match (self.clock.trusted, self.clock.synchronised, self.clock.may_be_late) {
             (false, _, _) => "NOT SET: new sales are refused",
             (true, true, _) => "set by a time server",
-            (true, false, true) => "set, but may be LATE: no time server yet, and no battery",
+            (true, false, true) => "set; may be late: no battery, and no time server known of",
             (true, false, false) => "set",
         };
         writeln!(f, "clock     {clock}")?;

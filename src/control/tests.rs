@@ -93,6 +93,8 @@ tillgate 0.1.0, running for 1 h 1 min
 platform  up, last answer 5 s ago
 clock     set
 disk      5120 MiB free
+books     sound, no backups are made
+written   not counted here
 network   not governed: phones reach what the shop's router lets them reach
 phones    3
 

@@ -101,8 +101,9 @@ pub(super) struct Care {
     backup_failed: Mutex<Option<String>>,
     /// Bytes of backups written since the start.
     copied_bytes: AtomicU64,
-    /// Sales on the books at the start.
+    /// Sales on the books at the start, and bytes written until they were open.
     sales_before: u64,
+    bytes_before: Option<u64>,
 }
 
 impl Care {
@@ -121,6 +122,7 @@ impl Care {
             backup_failed: Mutex::new(None),
             copied_bytes: AtomicU64::new(0),
             sales_before: 0,
+            bytes_before: written_bytes(),
         };
         care.sales_before = care.sales().unwrap_or(0);
         care
@@ -150,7 +152,10 @@ impl Care {
     }
 
     fn books(&self) -> Option<Books> {
-        Books::open_read_only(&self.store).ok().filter(|_| self.damage().is_none())
+        if self.damage().is_some() {
+            return None; // Nobody touches them.
+        }
+        Books::open_read_only(&self.store).ok()
     }
 
     fn sales(&self) -> Option<u64> {
@@ -183,10 +188,8 @@ impl Care {
 
     /// What was written, backups aside.
     pub(super) fn written_line(&self) -> control::Written {
-        let counted = fs::read_to_string("/proc/self/io").ok();
-        let counted = counted.as_deref().and_then(|text| text.lines().find_map(|l| l.strip_prefix("write_bytes: ")));
-        let counted: Option<u64> = counted.and_then(|number| number.trim().parse().ok());
-        let bytes = counted.map(|all| all.saturating_sub(self.copied_bytes.load(Ordering::Relaxed)));
+        let copied = self.copied_bytes.load(Ordering::Relaxed).saturating_add(self.bytes_before.unwrap_or(0));
+        let bytes = written_bytes().map(|all| all.saturating_sub(copied));
         let sales = self.sales().unwrap_or(0).saturating_sub(self.sales_before);
         control::Written { bytes, sales, bytes_a_sale: bytes.and_then(|bytes| bytes.checked_div(sales)) }
     }
@@ -194,8 +197,7 @@ impl Care {
     /// How much room there is, and for how long.
     pub(super) fn disk_line(&self) -> control::Disk {
         let free_bytes = disk_free_bytes(&self.store).unwrap_or(0);
-        let mut disk =
-            control::Disk { free_bytes, low: free_bytes < DISK_LOW_BYTES, ..control::Disk::default() };
+        let mut disk = control::Disk { free_bytes, low: free_bytes < DISK_LOW_BYTES, ..control::Disk::default() };
         let Some(books) = self.books() else { return disk };
         let Ok(sales) = books.sales_ever() else { return disk };
         let size = fs::metadata(&self.store).map_or(0, |file| file.len());
@@ -219,9 +221,19 @@ impl Care {
         if late < SALES_FEW {
             return None;
         }
-        let days = if since(LATE_DAYS.saturating_mul(2))? > late { LATE_DAYS } else { books.age_days(now).ok()?.clamp(1, LATE_DAYS) };
+        let days = if since(LATE_DAYS.saturating_mul(2))? > late {
+            LATE_DAYS
+        } else {
+            books.age_days(now).ok()?.clamp(1, LATE_DAYS)
+        };
         sales.saturating_mul(days).checked_div(late)
     }
+}
+
+/// Bytes that this process has had written to disks so far, where the kernel says.
+fn written_bytes() -> Option<u64> {
+    let counted = fs::read_to_string("/proc/self/io").ok()?;
+    counted.lines().find_map(|line| line.strip_prefix("write_bytes: "))?.trim().parse().ok()
 }
 
 /// The thread that makes backups; it ends when this is dropped, once it has nothing under way.
@@ -279,4 +291,3 @@ fn look(care: &Care, inbox: &Inbox, day: jiff::civil::Date) {
         tracing::warn!("the disk will be full: {}; make room where the books are", disk.room());
     }
 }
-

@@ -3,7 +3,7 @@
 use super::backup::{BackupError, backup};
 use super::disk::{DISK_LOW_BYTES, RESERVE_BYTES, disk_free_bytes};
 use super::restore::PASSING;
-use super::schema::{OpenError, open_reader};
+use super::schema::{OpenError, beside, open_reader};
 use super::verify::{VerifyError, verify};
 use jiff::civil::Date;
 use std::fmt;
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 const BEGINS: &str = "tillgate-";
 const ENDS: &str = ".db";
-/// A copy on its way. One name: a process that is killed leaves one file behind, which the next copy replaces.
+/// A copy on its way. One name: a process that is killed leaves one file behind, which the next look takes away.
 const MAKING: &str = ".making.db";
 
 /// Where backups are kept, and how many.
@@ -112,7 +112,9 @@ impl Copies {
     /// Copies the store at `path` unless that was done on this day, or nothing about a sale has changed since. The copy is
     /// proved before it counts, and may then push out the oldest. Returns the new one.
     pub fn keep_one(&self, path: &Path, day: Date) -> Result<Option<CopyFacts>, CopyError> {
-        let newest = self.all()?.pop();
+        let draft = self.folder.join(MAKING);
+        clear(&draft);
+        let newest = self.all()?.into_iter().rfind(|copy| copy.day <= day);
         if self.keep == 0 || newest.as_ref().is_some_and(|newest| newest.day == day) {
             return Ok(None);
         }
@@ -122,8 +124,7 @@ impl Copies {
             return Ok(None);
         }
         self.make_folder(path)?;
-        self.make_room(path)?;
-        let draft = self.folder.join(MAKING);
+        self.make_room(path, day)?;
         let made = backup(path, &draft).map_err(CopyError::Backup).and_then(|facts| {
             verify(&draft, &mut |_, _| {}).map_err(|error| whose(error, path))?;
             let name = format!("{BEGINS}{day}-r{}{ENDS}", facts.rows);
@@ -133,11 +134,11 @@ impl Copies {
             Ok(made)
         });
         if made.is_err() {
-            let _ = fs::remove_file(&draft); // The next copy takes its place.
+            clear(&draft);
         }
         let made = made?;
         while self.all()?.len() > usize::try_from(self.keep).unwrap_or(usize::MAX) {
-            self.remove_oldest()?;
+            self.remove_oldest(day)?;
         }
         Ok(Some(made))
     }
@@ -151,7 +152,7 @@ impl Copies {
     }
 
     /// Takes the oldest away while there is no room for another, but never the last.
-    fn make_room(&self, path: &Path) -> Result<(), CopyError> {
+    fn make_room(&self, path: &Path, day: Date) -> Result<(), CopyError> {
         let wanted = fs::metadata(path)?.len().saturating_add(DISK_LOW_BYTES).saturating_add(RESERVE_BYTES);
         loop {
             let free = disk_free_bytes(&self.folder)?;
@@ -161,13 +162,21 @@ impl Copies {
             if self.all()?.len() <= 1 {
                 return Err(CopyError::NoRoom { wanted, free });
             }
-            self.remove_oldest()?;
+            self.remove_oldest(day)?;
         }
     }
 
-    fn remove_oldest(&self) -> io::Result<()> {
-        let Some(oldest) = self.all()?.into_iter().next() else { return Ok(()) };
-        fs::remove_file(oldest.path)
+    /// Those that a clock which was ahead has dated come first: else they would push out every new one.
+    fn remove_oldest(&self, day: Date) -> io::Result<()> {
+        let oldest = self.all()?.into_iter().min_by_key(|copy| (copy.day <= day, copy.day, copy.rows));
+        oldest.map_or(Ok(()), |oldest| fs::remove_file(oldest.path))
+    }
+}
+
+/// What a process that was killed left behind, or a copy that did not come about.
+fn clear(draft: &Path) {
+    for path in [draft.to_owned(), beside(draft, ".part")] {
+        let _ = fs::remove_file(path); // There is none, or the next one takes its place.
     }
 }
 

@@ -65,7 +65,9 @@ impl fmt::Display for Newer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Newer::Nothing => f.write_str("nothing is lost"),
-            Newer::Some { sales: 0, rows } => write!(f, "no sale is lost, but {rows} later entries about older ones are"),
+            Newer::Some { sales: 0, rows } => {
+                write!(f, "no sale is lost, but {rows} later entries about older ones are")
+            }
             Newer::Some { sales: 1, .. } => f.write_str("1 sale is lost"),
             Newer::Some { sales, .. } => write!(f, "{sales} sales are lost"),
             Newer::All { sales } => write!(f, "the backup is not of these books, whose {sales} sales are lost"),
@@ -111,9 +113,9 @@ impl fmt::Display for RestoreError {
                 "the books that are there are newer than this backup: {newer}; nothing was changed; if they may be, say \
                  so with --lose-newer: what is there is kept aside"
             ),
-            RestoreError::Files(_) => {
-                f.write_str("the backup cannot be put in place; check that it can be read, and the disk's room and rights")
-            }
+            RestoreError::Files(_) => f.write_str(
+                "the backup cannot be put in place; check that it can be read, and the disk's room and rights",
+            ),
         }
     }
 }
@@ -146,6 +148,8 @@ pub fn restore(
 ) -> Result<Restored, RestoreError> {
     let owner = owner_of(path)?;
     let lock = lock(path).map_err(RestoreError::Store)?;
+    // Whatever comes of this: the daemon must be able to open it.
+    owner.gets(&beside(path, "-lock"))?;
     finish(path).map_err(RestoreError::Store)?;
     if fs::canonicalize(from)? == fs::canonicalize(path).unwrap_or_default() {
         return Err(RestoreError::Same);
@@ -166,7 +170,6 @@ pub fn restore(
         }
     };
     owner.gets(&draft)?;
-    owner.gets(&beside(path, "-lock"))?;
     File::open(&draft)?.sync_all()?;
     fs::rename(&draft, beside(path, READY))?;
     sync(folder_of(path))?;
@@ -185,7 +188,10 @@ pub(super) fn finish(path: &Path) -> Result<Option<PathBuf>, OpenError> {
 }
 
 fn put_in_place(path: &Path) -> io::Result<Option<PathBuf>> {
-    let (ready, aside) = (beside(path, READY), beside(path, REPLACED));
+    let (ready, aside, draft) = (beside(path, READY), beside(path, REPLACED), beside(path, DRAFT));
+    if draft.try_exists()? {
+        remove_parts(&draft)?; // Who holds the lock knows that nobody makes it any more.
+    }
     if ready.try_exists()? {
         // Before anything moves: with the new name in place all of this is done again.
         make_folder(&aside)?;

@@ -16,7 +16,8 @@ use crate::shop::event::{ReceiptNumber, Ticket, TillNumber};
 use crate::shop::id::{AttemptId, SaleId, SessionId};
 use crate::shop::sale::Sale;
 use crate::shop::time::Wall;
-use rusqlite::{CachedStatement, Connection, ErrorCode, params, params_from_iter};
+use rusqlite::types::{Value, ValueRef};
+use rusqlite::{Connection, ErrorCode, params, params_from_iter};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -75,8 +76,6 @@ pub struct Store {
     pub(super) conn: Connection,
     /// The newest journal row.
     pub(super) head: Head,
-    /// The upsert of each table, in the order in which rows may refer to one another.
-    upserts: [(&'static Table, String); 6],
     /// Whether nothing is known that the next start should look for.
     sound: Arc<AtomicBool>,
     /// What is still to be read after an unclean end.
@@ -105,6 +104,9 @@ pub(super) struct Head {
 impl Head {
     pub(super) const EMPTY: Head = Head { seq: 0, hash: FIRST };
 }
+
+/// The tables in the order in which rows may refer to one another.
+const ORDER: [&Table; 6] = [&SALES, &ATTEMPTS, &REFUNDS, &TICKETS, &SESSIONS, &DAYS];
 
 /// What a record does to the rows.
 enum Change {
@@ -153,7 +155,7 @@ impl Store {
 
     pub(super) fn over(conn: Connection, head: Head, lock: Option<Lock>, unread: Option<WholeCheck>) -> Store {
         let sound = unread.as_ref().map_or_else(|| Arc::new(AtomicBool::new(true)), WholeCheck::sound);
-        Store { conn, head, upserts: upserts(), sound, unread, lock }
+        Store { conn, head, sound, unread, lock }
     }
 
     /// Writes the records of any number of steps in one transaction: each row, and its copy in the journal, dated
@@ -209,21 +211,10 @@ impl Store {
             changes.extend(change);
         }
         // Rows are written after those they refer to, whatever the order of the records.
-        for (table, sql) in &self.upserts {
-            let mut upsert: Option<CachedStatement<'_>> = None;
+        for table in ORDER {
             for change in &changes {
                 match change {
-                    Change::Row(row, seq) if row.table.name == table.name => {
-                        let upsert = match &mut upsert {
-                            Some(upsert) => upsert,
-                            None => upsert.insert(self.conn.prepare_cached(sql)?),
-                        };
-                        let seq = rusqlite::types::Value::Integer(*seq);
-                        let written = upsert.execute(params_from_iter(row.values.iter().chain([&seq])))?;
-                        if written != 1 {
-                            return Err(rusqlite::Error::StatementChangedRows(written));
-                        }
-                    }
+                    Change::Row(row, seq) if row.table.name == table.name => put(&self.conn, row, *seq)?,
                     Change::Delete(session) if table.name == SESSIONS.name => {
                         let mut delete = self.conn.prepare_cached("DELETE FROM sessions WHERE id = ?1")?;
                         delete.execute([session.0.to_be_bytes()])?;
@@ -357,22 +348,38 @@ fn decode(record: &Record, seq: i64) -> (Entry, Option<Change>) {
     (Entry::of_row(&row), Some(Change::Row(row, seq)))
 }
 
-fn upserts() -> [(&'static Table, String); 6] {
-    [&SALES, &ATTEMPTS, &REFUNDS, &TICKETS, &SESSIONS, &DAYS].map(|table| (table, upsert(table)))
-}
-
-/// Columns that never change are not set again, so that their indices are not written; they must be the same.
-fn upsert(table: &Table) -> String {
-    let columns = table.columns.join(", ");
-    let places = vec!["?"; table.columns.len().saturating_add(1)].join(", ");
-    let free = table.columns.iter().filter(|c| !table.key.contains(c) && !table.fixed.contains(c));
-    let set: Vec<String> = free.chain(&["seq"]).map(|c| format!("{c} = excluded.{c}")).collect();
-    let same: Vec<String> = table.fixed.iter().map(|c| format!(" AND {}.{c} IS excluded.{c}", table.name)).collect();
-    format!(
-        "INSERT INTO {} ({columns}, seq) VALUES ({places}) ON CONFLICT ({}) DO UPDATE SET {} WHERE true{}",
-        table.name,
-        table.key.join(", "),
-        set.join(", "),
-        same.concat()
-    )
+/// Writes a row. Of one that is there only what has changed is set: SQLite writes every index that has a column which is
+/// set, changed or not. What never changes must be as it was.
+fn put(conn: &Connection, row: &Row, seq: i64) -> Result<(), rusqlite::Error> {
+    let Table { name, key, fixed, columns, .. } = row.table;
+    let cells = || columns.iter().zip(&row.values);
+    let ours = columns.iter().filter(|column| key.contains(column)).map(|column| format!("{column} = ?"));
+    let ours = ours.collect::<Vec<_>>().join(" AND ");
+    let key_values = || cells().filter(|(column, _)| key.contains(column)).map(|(_, value)| value);
+    let seq = Value::Integer(seq);
+    let columns_text = columns.join(", ");
+    let mut find = conn.prepare_cached(&format!("SELECT {columns_text} FROM {name} WHERE {ours}"))?;
+    let mut found = find.query(params_from_iter(key_values()))?;
+    let Some(there) = found.next()? else {
+        let places = vec!["?"; columns.len().saturating_add(1)].join(", ");
+        let mut insert = conn.prepare_cached(&format!("INSERT INTO {name} ({columns_text}, seq) VALUES ({places})"))?;
+        return insert.execute(params_from_iter(row.values.iter().chain([&seq]))).map(drop);
+    };
+    let mut changed = Vec::new();
+    let mut values = Vec::new();
+    for (at, (column, value)) in cells().enumerate() {
+        if there.get_ref(at)? != ValueRef::from(value) {
+            changed.push(format!("{column} = ?, "));
+            values.push(value);
+            if fixed.contains(column) {
+                return Err(rusqlite::Error::StatementChangedRows(0));
+            }
+        }
+    }
+    drop(found);
+    let mut update = conn.prepare_cached(&format!("UPDATE {name} SET {}seq = ? WHERE {ours}", changed.concat()))?;
+    match update.execute(params_from_iter(values.into_iter().chain([&seq]).chain(key_values())))? {
+        1 => Ok(()),
+        written => Err(rusqlite::Error::StatementChangedRows(written)),
+    }
 }
