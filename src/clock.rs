@@ -120,7 +120,7 @@ const fn built_after_secs(said: Option<&str>) -> i64 {
     let mut secs: i64 = 0;
     let mut rest = text.as_bytes();
     while let [digit @ b'0'..=b'9', more @ ..] = rest {
-        secs = secs.saturating_mul(10).saturating_add((*digit - b'0') as i64);
+        secs = secs.saturating_mul(10).saturating_add(digit.saturating_sub(b'0') as i64);
         rest = more;
     }
     if rest.is_empty() && secs > WRITTEN_AFTER_SECS { secs } else { WRITTEN_AFTER_SECS }

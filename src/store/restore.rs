@@ -156,11 +156,9 @@ pub fn restore(
     }
     let draft = beside(path, DRAFT);
     remove_parts(&draft)?;
-    let made = make(&draft, from, progress).and_then(|books| match newer_than(path, &draft, &books) {
-        newer @ (Newer::Some { .. } | Newer::All { .. } | Newer::Unreadable(_)) if !lose_newer => {
-            Err(RestoreError::Newer(newer))
-        }
-        newer => Ok((books, newer)),
+    let made = make(&draft, from, progress).and_then(|books| {
+        let newer = newer_than(path, &draft, &books);
+        if newer == Newer::Nothing || lose_newer { Ok((books, newer)) } else { Err(RestoreError::Newer(newer)) }
     });
     let (books, newer) = match made {
         Ok(made) => made,
