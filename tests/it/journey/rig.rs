@@ -151,6 +151,11 @@ impl Rig {
         (ended.unwrap(), self.log().split_off(self.log_began))
     }
 
+    /// Whether the daemon has ended by itself.
+    pub(super) fn has_ended(&mut self) -> bool {
+        self.daemon.as_mut().unwrap().try_wait().unwrap().is_some()
+    }
+
     /// Starts the daemon if it has ended meanwhile.
     pub(super) fn start_if_ended(&mut self) {
         let ended = self.daemon.as_mut().unwrap().try_wait().unwrap();
