@@ -125,7 +125,18 @@ impl Care {
             bytes_before: written_bytes(),
         };
         care.sales_before = care.sales().unwrap_or(0);
+        care.says_clock();
         care
+    }
+
+    /// A word in the journal where the date is not believed.
+    fn says_clock(&self) {
+        let fix = "a time server must be in reach; timedatectl shows more";
+        match self.clock.trust() {
+            Trust::Wrong => tracing::error!("the clock is not set: no new sales; {fix}"),
+            Trust::MayBeLate => tracing::warn!("the clock may be late: no battery, no time server known of; {fix}"),
+            Trust::Synchronised | Trust::Plausible => {}
+        }
     }
 
     /// What is wrong with the books.
@@ -255,6 +266,7 @@ fn follow(care: &Care, inbox: &Inbox, stopped: &Receiver<()>) {
     while stopped.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
         let now = care.clock.now().wall.and_then(|wall| Timestamp::from_millisecond(wall.0).ok());
         let Some(now) = now.map(|now| now.to_zoned(care.zone.clone())) else {
+            care.says_clock();
             wait = NO_DATE;
             continue;
         };

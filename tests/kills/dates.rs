@@ -81,6 +81,7 @@ fn a_box_that_starts_in_1970_sells_nothing_until_it_knows_the_date_and_then_ever
     let told = String::from_utf8(status.stdout).unwrap();
     assert!(told.contains("clock     NOT SET: new sales are refused"), "{told}");
     assert!(!told.contains("platform  up"), "{told}");
+    assert!(rig.log().contains("the clock is not set: no new sales"), "{}", rig.log());
     misled.jumps_to(0);
     let until = std::time::Instant::now() + Duration::from_secs(60);
     // The platform is tried again now and then: a cashier asks again.
