@@ -28,6 +28,9 @@ use toml::de::DeTable;
 pub const STORE: &str = "/var/lib/tillgate/tillgate.db";
 /// Where a running daemon answers unless the configuration says otherwise.
 pub const CONTROL: &str = "/run/tillgate/control.sock";
+/// The folder of the backups that the daemon makes, beside the books, and how many it keeps.
+const BACKUPS: &str = "backups";
+const BACKUPS_KEEP: u32 = 14;
 /// The languages that pages can be in.
 pub const LANGUAGES: [&str; 6] = ["en", "de", "fr", "es", "zh-Hans", "ar"];
 
@@ -50,6 +53,8 @@ pub struct Config {
     pub platform: Platform,
     /// The file with the books.
     pub store: PathBuf,
+    /// Where the daemon keeps backups of it.
+    pub backups: Backups,
     /// The socket at which the daemon answers `status` and `backup`.
     pub control: PathBuf,
     /// The guests' Wi-Fi, if this box is its router.
@@ -98,6 +103,15 @@ pub struct Secure {
     pub certificate: PathBuf,
     /// PEM: its private key, which belongs to the certificate.
     pub key: PathBuf,
+}
+
+/// The backups that the daemon makes by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backups {
+    /// The folder.
+    pub folder: PathBuf,
+    /// How many are kept; 0: none are made.
+    pub keep: u32,
 }
 
 impl Config {
@@ -216,7 +230,7 @@ fn read<'t>(reader: &mut Reader<'t>, mut root: Section<'t>) -> Option<Config> {
     let portal = reader
         .need_section(&mut root, "portal", "add [portal] with listen and url")
         .and_then(|section| read_portal(reader, section));
-    let store = read_place(reader, &mut root, "store", "path", STORE);
+    let (store, backups) = read_store(reader, &mut root);
     let platform = platform::read(reader, &mut root, &Folder::below(&state_of(&store)));
     let control = read_place(reader, &mut root, "control", "socket", CONTROL);
     let network = network::read(reader, &mut root, portal.as_ref());
@@ -239,7 +253,7 @@ fn read<'t>(reader: &mut Reader<'t>, mut root: Section<'t>) -> Option<Config> {
         ..policy?
     };
     let (shop, portal, platform) = (shop?, portal?, platform?);
-    Some(Config { shop, portal, platform, store, control, network, tills, warnings: Vec::new(), policy })
+    Some(Config { shop, portal, platform, store, backups, control, network, tills, warnings: Vec::new(), policy })
 }
 
 fn read_shop<'t>(reader: &mut Reader<'t>, mut shop: Section<'t>) -> Option<Shop> {
@@ -446,6 +460,30 @@ fn check_pair(reader: &mut Reader<'_>, certificate: &At<PathBuf>, key: &At<PathB
         let what = format!("everybody on this machine may read {}", key.value.display());
         reader.warn(&key.span, what, format!("chmod 640 {}", key.value.display()));
     }
+}
+
+fn read_store<'t>(reader: &mut Reader<'t>, root: &mut Section<'t>) -> (PathBuf, Backups) {
+    let beside = |store: &Path| store.with_file_name(BACKUPS);
+    let Some(mut section) = reader.section(root, "store") else {
+        let store = PathBuf::from(STORE);
+        let backups = Backups { folder: beside(&store), keep: BACKUPS_KEEP };
+        return (store, backups);
+    };
+    let [path, folder] = ["path", "backups"].map(|key| reader.text(&mut section, key));
+    let keep = reader.whole(&mut section, "backups_keep", 0..=366);
+    reader.end(section);
+    let store = path.and_then(|text| absolute(reader, &text)).unwrap_or_else(|| PathBuf::from(STORE));
+    let folder = folder.and_then(|text| {
+        let folder = absolute(reader, &text)?;
+        if !folder.is_dir() && folder != beside(&store) {
+            let what = format!("there is no folder {}: no backups are made until it is there", folder.display());
+            reader.warn(&text.span, what, "make it, for the daemon's user to write in, or plug its disk in");
+        }
+        Some(folder)
+    });
+    let keep = keep.and_then(|at| u32::try_from(at.value).ok()).unwrap_or(BACKUPS_KEEP);
+    let backups = Backups { folder: folder.unwrap_or_else(|| beside(&store)), keep };
+    (store, backups)
 }
 
 fn read_place<'t>(

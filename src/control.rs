@@ -10,7 +10,8 @@ mod status;
 pub use ask::{AskError, backup, status};
 pub(crate) use status::columns;
 pub use status::{
-    Certificate, CertificateState, Clock, Disk, Network, Platform, PlatformState, SaleLine, Status, TillLine,
+    Books, Certificate, CertificateState, Clock, Disk, Network, Platform, PlatformState, SaleLine, Status, TillLine,
+    Written,
 };
 
 use serde::{Deserialize, Serialize};

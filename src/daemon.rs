@@ -1,5 +1,8 @@
 //! The daemon put together from its parts, its signals and its end. Decides nothing about money.
 
+mod closed;
+mod lasting;
+
 use crate::clock::Clock;
 use crate::config::{self, Config, Trust};
 use crate::control::{self, Control, Request, Response};
@@ -11,12 +14,14 @@ use crate::platform::counter::{Counter, CounterSettings};
 use crate::platform::life::Nearness;
 use crate::platform::renewal::{Own, Renewal};
 use crate::platform::{Desk, Platform};
-use crate::portal::{self, Language, MacOf, Portal, PortalSettings, SecureSettings};
+use crate::portal::{self, ClosedNow, Language, MacOf, Portal, PortalSettings, SecureSettings};
 use crate::ring::Stopped;
-use crate::shop::event::{Event, NoSales, PlatformEvent};
+use crate::shop::event::{Event, PlatformEvent};
 use crate::shop::{LineState, Shop};
-use crate::store::{self, DISK_LOW_BYTES, Store, WholeCheck, disk_free_bytes};
+use crate::store;
 use crate::till::{self, Protocol, ReceiptFacts, TillSettings, Tills};
+use closed::Closed;
+use lasting::{Care, Found, Keeper};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -25,7 +30,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use std::{fmt, io};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Threads of the runtime that portal, platform and control share.
@@ -75,6 +80,7 @@ pub struct Daemon {
     announcer: Option<Announcer>,
     _control: Option<Control>,
     _reaches: Option<Conversation>,
+    _keeper: Option<Keeper>,
     counter: Arc<Counter>,
     inbox: Inbox,
     renewal: Arc<Renewal>,
@@ -97,21 +103,19 @@ impl Daemon {
     pub fn start(config: &Config, runtime: Arc<Runtime>, framed_by: Option<&str>) -> Result<Daemon, DaemonError> {
         let fail = DaemonError::new;
         let handle = runtime.handle();
-        let mut store = Store::open(&config.store).map_err(|e| fail("the store cannot be opened")(e.into()))?;
-        let unread = store.unread();
+        let found = lasting::open(&config.store)?;
         clear_backups(&config.store);
-        let loaded = store.load().map_err(|e| fail("the store cannot be read")(e.into()))?;
-        let no_boot = |e: io::Error| fail("the machine's boot has no id")(e.into());
-        let clock = Clock::new(loaded.last_wall).map_err(no_boot)?;
-        let clock_of_renewal = Clock::new(loaded.last_wall).map_err(no_boot)?;
+        let clock = Clock::new(found.last_wall()).map_err(|e| fail("the machine's boot has no id")(e.into()))?;
+        let zone = time_zone(config).unwrap_or(jiff::tz::TimeZone::UTC);
+        let care = Arc::new(Care::new(config, &found, clock.clone(), zone));
 
         let (inbox, events) = Inbox::new();
         let url = config.platform.url.clone();
         let open =
             config.platform.channel().map_err(|e| fail("the channel to the platform cannot be set up")(e.into()))?;
         let settings = CounterSettings { shop_name: config.shop.name.clone(), portal_url: config.portal.url.clone() };
-        let counter = Arc::new(Counter::new(open, settings));
-        let renewal = Arc::new(Renewal::start(handle, own(config), Arc::clone(&counter), clock_of_renewal));
+        let counter = Arc::new(Counter::new(open.while_dated(Clock::judges_certificates), settings));
+        let renewal = Arc::new(Renewal::start(handle, own(config), Arc::clone(&counter), clock.clone()));
         let desk = Desk::start(handle, Arc::clone(&counter), inbox.clone());
         let network = config.network.as_ref().map(|network| {
             Neighbours::follow(network).map(|neighbours| (Reaches::new(network, neighbours.clone()), neighbours))
@@ -120,6 +124,8 @@ impl Daemon {
         let (reaches, neighbours) = network.unzip();
         let mut settings = portal_settings(config, framed_by);
         settings.mac_of = neighbours.map(|neighbours| MacOf::new(move |ip| neighbours.mac_of(ip)));
+        let asked = Arc::clone(&care);
+        settings.closed = Some(ClosedNow::new(move || asked.is_closed()));
         let portal = Portal::bind(handle, settings, inbox.clone());
         let portal = portal.map_err(|e| fail("the portal cannot be opened")(e.into()))?;
         let facts = ReceiptFacts { shop_name: config.shop.name.clone(), time_zone: time_zone(config) };
@@ -128,12 +134,12 @@ impl Daemon {
 
         let seen = tills.status_reader();
         let outs = Outs { tills, board: portal.board().clone(), desk, reaches: reaches.clone() };
-        let gateway = Gateway::start(config.policy(), loaded.shop, store, &config.store, clock, outs)
-            .map_err(|e| fail("the store cannot be written")(e.into()))?
-            .watched(watchdog_every());
-        if let Some(check) = unread {
-            read_whole(check, inbox.clone()).map_err(|e| fail("the system gives no thread")(e.into()))?;
-        }
+        let keeper = match &found {
+            Found::Sound(..) => Some(lasting::keep_copies(Arc::clone(&care), inbox.clone())),
+            Found::Damaged(..) => None,
+        };
+        let keeper = keeper.transpose().map_err(|e| fail("the system gives no thread")(e.into()))?;
+        let work = work(config, found, clock, outs, (&care, &inbox))?;
         let conversation = reaches.as_ref().map(|reaches| reaches.open(handle));
         let portal = portal.open(handle);
         let (stop, stopped) = watch::channel(false);
@@ -142,10 +148,11 @@ impl Daemon {
         let on = handle.clone();
         let gateway = std::thread::Builder::new()
             .name("tillgate-ring".into())
-            .spawn(move || gateway.run(ins, &on))
+            .spawn(move || work(ins, &on))
             .map_err(|e| fail("the system gives no thread")(e.into()))?;
         let renewals = Arc::clone(&renewal);
-        let answers = Answers { look, seen, reaches, renewals, store: config.store.clone(), since: Instant::now() };
+        let store = config.store.clone();
+        let answers = Answers { look, seen, reaches, renewals, store, care, since: Instant::now() };
         let control = Control::start(handle, &config.control, move |request| answers.clone().answer(request));
         let control = control.map_err(|e| fail("the control socket cannot be opened")(e.into()))?;
         let announcer = announce(config);
@@ -156,6 +163,7 @@ impl Daemon {
             announcer,
             _control: Some(control),
             _reaches: conversation,
+            _keeper: keeper,
             counter,
             inbox,
             renewal,
@@ -220,6 +228,41 @@ impl Daemon {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(DaemonError::new("the daemon had to end")(error.into())),
             Err(_) => Err(DaemonError::new("the daemon had to end")("the ring's thread panicked".into())),
+        }
+    }
+}
+
+/// What the thread of the ring does until it is told to stop.
+type Work = Box<dyn FnOnce(Ins, &Handle) -> Result<(), Stopped> + Send>;
+
+/// The work with these books: the gateway's, or none.
+fn work(
+    config: &Config,
+    found: Found,
+    clock: Clock,
+    outs: Outs,
+    (care, inbox): (&Arc<Care>, &Inbox),
+) -> Result<Work, DaemonError> {
+    let fail = DaemonError::new;
+    match found {
+        Found::Damaged(hold, _) => {
+            let Outs { tills, board, desk: _, reaches: _ } = outs;
+            let closed = Closed::new(hold, config.policy(), &clock, tills, board, watchdog_every());
+            Ok(Box::new(move |ins, on| {
+                closed.run(ins, on);
+                Ok(())
+            }))
+        }
+        Found::Sound(mut store, loaded) => {
+            let unread = store.unread();
+            let gateway = Gateway::start(config.policy(), loaded.shop, *store, &config.store, clock, outs)
+                .map_err(|e| fail("the store cannot be written")(e.into()))?
+                .watched(watchdog_every());
+            if let Some(check) = unread {
+                let read = lasting::read_whole(check, inbox.clone(), Arc::clone(care));
+                read.map_err(|e| fail("the system gives no thread")(e.into()))?;
+            }
+            Ok(Box::new(move |ins, on| gateway.run(ins, on)))
         }
     }
 }
@@ -310,19 +353,6 @@ fn clear_backups(store: &Path) {
     }
 }
 
-/// Reads the whole store beside the work, after an unclean end: with a defect no new sale is taken.
-fn read_whole(check: WholeCheck, inbox: Inbox) -> io::Result<()> {
-    tracing::info!("the store was not closed in order: reading all of it beside the work");
-    let read = move || match check.run() {
-        Ok(()) => tracing::info!("the store was read to its end: nothing is wrong"),
-        Err(what) => {
-            tracing::error!(%what, "the store is damaged: no new sales; stop, keep the files, restore a backup");
-            inbox.put_blocking(Event::NewSales(Err(NoSales::StoreDamaged)));
-        }
-    };
-    std::thread::Builder::new().name("tillgate-check".into()).spawn(read).map(drop)
-}
-
 /// The shop's zone, else the machine's.
 fn time_zone(config: &Config) -> Option<jiff::tz::TimeZone> {
     let named = config.shop.time_zone.as_deref().and_then(|name| jiff::tz::TimeZone::get(name).ok());
@@ -411,6 +441,7 @@ struct Answers {
     reaches: Option<Reaches>,
     renewals: Arc<Renewal>,
     store: PathBuf,
+    care: Arc<Care>,
     since: Instant,
 }
 
@@ -433,7 +464,11 @@ impl Answers {
         let Ok((sales, phones, platform)) = told.await else {
             return Response::Refused("the daemon is stopping".into());
         };
-        let free_bytes = disk_free_bytes(&self.store).unwrap_or(0);
+        let care = self.care;
+        let lines = move || (care.clock_line(), care.disk_line(), care.books_line(), care.written_line());
+        let Ok((clock, disk, books, written)) = tokio::task::spawn_blocking(lines).await else {
+            return Response::Refused("the daemon is stopping".into());
+        };
         let tills = self.seen.status();
         let of_till =
             |number: u16| sales.iter().find(|s: &&control::SaleLine| s.till == number).map(|s| s.state.clone());
@@ -454,20 +489,31 @@ impl Answers {
             phones,
             sales,
             platform,
-            clock: control::Clock { trusted: Clock::new(None).is_ok_and(|clock| clock.now().wall.is_some()) },
-            disk: control::Disk { free_bytes, low: free_bytes < DISK_LOW_BYTES },
+            clock,
+            disk,
             network: network_state(self.reaches.as_ref()),
             certificate: certificate_state(&self.renewals),
+            books,
+            written,
         }))
     }
 
     async fn backup(self) -> Response {
+        if self.care.damage().is_some() {
+            return Response::Refused("the books are damaged; copy their files, and see `tillgate status`".into());
+        }
         // Several may be asked for at the same time.
         let number = BACKUPS.fetch_add(1, Ordering::Relaxed);
         let target = self.store.with_extension(format!("{BACKUP}{number}"));
-        let made = tokio::task::spawn_blocking(move || store::backup(&self.store, &target).map(|_| target)).await;
+        let store = self.store;
+        let made =
+            tokio::task::spawn_blocking(move || store::backup(&store, &target).map(|facts| (target, facts.bytes)))
+                .await;
         match made {
-            Ok(Ok(file)) => Response::Backup(file),
+            Ok(Ok((file, bytes))) => {
+                self.care.has_copied(bytes);
+                Response::Backup(file)
+            }
             Ok(Err(error)) => Response::Refused(error.to_string()),
             Err(_) => Response::Refused("the backup was interrupted; ask again".into()),
         }

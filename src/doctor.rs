@@ -6,18 +6,21 @@ mod ports;
 mod reach;
 mod rights;
 
+use crate::clock;
 use crate::config::{Config, Faults, Trust};
-use crate::control::{self, AskError, Certificate, CertificateState, PlatformState, Status, TillLine};
+use crate::control::{
+    self, AskError, Books, Certificate, CertificateState, Clock, Disk, PlatformState, Status, TillLine,
+};
 use crate::network::{render, verify};
 use crate::platform::identity::Which;
-use crate::store::{self, DISK_LOW_BYTES, Verified};
+use crate::store::{self, Copies, DISK_LOW_BYTES, Verified, VerifyError};
 use crate::till::Port;
 use clap::Args;
 use rights::{Deed, USER, User};
 use serde::Serialize;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::process::Command;
 
 /// Say what is wrong with this box, and what to do
 ///
@@ -122,7 +125,10 @@ pub fn examine(args: &DoctorArgs) -> Findings {
     };
     let mut found = vec![well("configuration", format!("nothing is wrong in {}", args.config.display()))];
     found.extend(config.warnings.iter().map(|fault| odd("configuration", &fault.what, &fault.fix)));
-    let status = control::status(&config.control);
+    let mut status = control::status(&config.control);
+    if let Ok(status) = &mut status {
+        status.clock.synchronised |= is_synchronised();
+    }
     let answers = status.is_ok();
     let platform_is_up = status.as_ref().is_ok_and(|status| status.platform.state == PlatformState::Up);
     match &status {
@@ -135,7 +141,9 @@ pub fn examine(args: &DoctorArgs) -> Findings {
         }
     }
     found.extend(of_rights(&config, &args.config, answers));
-    found.extend(books(&config.store));
+    if !status.is_ok_and(|status| status.books.damage.is_some()) {
+        found.push(books(&config));
+    }
     found.extend(reach::certificates(&config));
     // A daemon that speaks with the platform has found it.
     if !platform_is_up {
@@ -185,19 +193,13 @@ fn unanswered(error: &AskError) -> Finding {
 
 /// Whether the date can be right, where no daemon says so.
 fn clock() -> Finding {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    match now < YEAR_2026 {
-        true => wrong(
-            "clock",
-            "its date is long ago: no certificate can be checked",
-            "timedatectl; a time server must be in reach",
-        ),
-        false => well("clock", "its date can be right"),
+    match clock::Clock::judges_certificates() {
+        true => well("clock", "its date can be right"),
+        false => wrong("clock", "its date is long ago: no certificate can be checked", SET_CLOCK),
     }
 }
 
-/// The first second of the year in which this was written.
-const YEAR_2026: u64 = 1_767_225_600;
+const SET_CLOCK: &str = "timedatectl; a time server must be in reach";
 
 fn disk(books: &Path) -> Finding {
     let folder = books.ancestors().skip(1).find(|folder| folder.exists()).unwrap_or(Path::new("/"));
@@ -212,28 +214,38 @@ fn disk(books: &Path) -> Finding {
 /// Said before new sales are refused, so that somebody can come in time.
 const ROOM_SOON: u64 = 4 * DISK_LOW_BYTES;
 
+const MAKE_ROOM: &str = "make room where the books are: journalctl --vacuum-size=50M, apt clean, old backups";
+
 fn room(free: u64, low: bool) -> Finding {
     let mebibytes = free >> 20;
     match low {
-        true => wrong("disk", format!("{mebibytes} MiB free: new sales are refused"), "make room where the books are"),
+        true => wrong("disk", format!("{mebibytes} MiB free: new sales are refused"), MAKE_ROOM),
         false if free < ROOM_SOON => {
             let what = format!("{mebibytes} MiB free; below {} MiB new sales are refused", DISK_LOW_BYTES >> 20);
-            odd("disk", what, "make room where the books are: journalctl --vacuum-size=50M, apt clean, old backups")
+            odd("disk", what, MAKE_ROOM)
         }
         false => well("disk", format!("{mebibytes} MiB free")),
     }
 }
 
 /// Reads the books from their first row to their last.
-fn books(path: &Path) -> Option<Finding> {
-    if !path.exists() {
-        return Some(well("books", "there are none yet: the daemon makes them"));
+fn books(config: &Config) -> Finding {
+    if !config.store.exists() {
+        return well("books", "there are none yet: the daemon makes them");
     }
-    match store::verify(path, &mut |_, _| ()) {
-        Ok(Verified { rows, .. }) => Some(well("books", format!("all {rows} rows fit"))),
+    match store::verify(&config.store, &mut |_, _| ()) {
+        Ok(Verified { rows, .. }) => well("books", format!("all {rows} rows fit")),
+        Err(VerifyError::Open(error)) if !error.is_damage() => {
+            wrong("books", error.to_string(), "run this as root, where they may not be read")
+        }
         Err(error) => {
-            let fix = "keep the file as it is, and restore the newest backup; as root where it may not be read";
-            Some(wrong("books", error.to_string(), fix))
+            let kept = Copies { folder: config.backups.folder.clone(), keep: config.backups.keep };
+            let newest = kept.all().ok().and_then(|all| all.last().map(|newest| newest.path.display().to_string()));
+            let what = match &error {
+                VerifyError::Open(error) => error.to_string(),
+                VerifyError::Unreadable(_) | VerifyError::Damaged(_) | VerifyError::Bad(_) => error.to_string(),
+            };
+            damaged(&what, newest.as_deref())
         }
     }
 }
@@ -243,6 +255,9 @@ fn of_rights(config: &Config, file: &Path, daemon_answers: bool) -> Vec<Finding>
     let Some(user) = User::named(USER) else { return Vec::new() };
     let folder = config.store.parent().unwrap_or(Path::new("/"));
     let mut needed = vec![(Deed::Read, file), (Deed::Fill, folder)];
+    if config.backups.keep > 0 {
+        needed.push((Deed::Fill, &config.backups.folder));
+    }
     let identity;
     match &config.platform.trust {
         Trust::Named(named) => {
@@ -295,12 +310,12 @@ fn of_daemon(status: &Status) -> Vec<Finding> {
             "see whether the box reaches the internet (`ip route`, the shop's router); journalctl -u tillgate says what it met",
         )),
     });
-    found.push(match status.clock.trusted {
-        true => well("clock", "is set"),
-        false => wrong("clock", "is not set: new sales are refused", "timedatectl; a time server must be in reach"),
-    });
+    found.push(of_clock(&status.clock));
     found.push(of_certificate(&status.certificate));
-    found.push(room(status.disk.free_bytes, status.disk.low));
+    found.push(of_disk(&status.disk));
+    // Where it knows of none, they are read here.
+    found.extend(status.books.damage.as_ref().map(|what| damaged(what, status.books.newest_backup.as_deref())));
+    found.push(of_backups(&status.books));
     found.extend(of_network(status));
     found.extend(status.tills.iter().map(of_till));
     found
@@ -355,6 +370,53 @@ fn of_till(till: &TillLine) -> Finding {
     }
 }
 
+/// Whether the system says so: the daemon, which runs no program, knows of systemd-timesyncd only.
+fn is_synchronised() -> bool {
+    let asked = Command::new("timedatectl").args(["show", "--property=NTPSynchronized", "--value"]).output();
+    asked.is_ok_and(|said| said.stdout.starts_with(b"yes"))
+}
+
+fn of_clock(clock: &Clock) -> Finding {
+    let fix = SET_CLOCK;
+    match (clock.trusted, clock.synchronised, clock.may_be_late) {
+        (false, _, _) => wrong("clock", "is not set: new sales are refused", fix),
+        (true, true, _) => well("clock", "is set by a time server"),
+        (true, false, true) => odd(
+            "clock",
+            "is set, but may be late: no time server is known of, and the machine's clock has no battery",
+            fix,
+        ),
+        (true, false, false) => well("clock", "is set"),
+    }
+}
+
+fn of_disk(disk: &Disk) -> Finding {
+    match !disk.low && disk.fills_up() {
+        true => odd("disk", format!("{} MiB free: {}", disk.free_bytes >> 20, disk.room()), MAKE_ROOM),
+        false => room(disk.free_bytes, disk.low),
+    }
+}
+
+fn damaged(what: &str, newest: Option<&str>) -> Finding {
+    let fix =
+        format!("systemctl stop tillgate; tillgate restore {}; systemctl start tillgate", newest.unwrap_or("BACKUP"));
+    wrong("books", format!("are damaged, and new sales are refused: {what}"), fix)
+}
+
+fn of_backups(books: &Books) -> Finding {
+    let Some(folder) = &books.backups else {
+        return odd("backups", "none are made", "set store.backups_keep to more than 0");
+    };
+    let kept = match books.backups_kept {
+        1 => "1 is kept".to_owned(),
+        kept => format!("{kept} are kept"),
+    };
+    match &books.backup_failed {
+        Some(why) => wrong("backups", format!("the last could not be made: {why}"), format!("see {folder}")),
+        None => well("backups", kept),
+    }
+}
+
 fn of_network(status: &Status) -> Vec<Finding> {
     let network = &status.network;
     if !network.governed {
@@ -388,7 +450,7 @@ fn of_network(status: &Status) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::{Clock, Disk, Network, Platform};
+    use crate::control::{Network, Platform, Written};
 
     fn till(number: u16, online: bool, junk_bytes: u64) -> TillLine {
         let (label, port) = (String::new(), "/dev/ttyUSB0".to_owned());
@@ -406,8 +468,8 @@ mod tests {
                 state: if good { PlatformState::Up } else { PlatformState::Down },
                 last_answer_secs: None,
             },
-            clock: Clock { trusted: good },
-            disk: Disk { free_bytes: 500 << 20, low: !good },
+            clock: Clock { trusted: good, ..Clock::default() },
+            disk: Disk { free_bytes: 500 << 20, low: !good, ..Disk::default() },
             network: Network { governed: true, helper: good, ..Network::default() },
             certificate: Certificate {
                 state: if good { CertificateState::Good } else { CertificateState::Ended },
@@ -415,6 +477,14 @@ mod tests {
                 renews_at: Some("2027-01-21T11:00:00Z".to_owned()),
                 failing: None,
             },
+            books: Books {
+                damage: (!good).then(|| "page 7 is torn".to_owned()),
+                backups: Some("/backups".to_owned()),
+                newest_backup: Some("/backups/tillgate-2027-01-15-r7.db".to_owned()),
+                backups_kept: 1,
+                ..Books::default()
+            },
+            written: Written::default(),
         }
     }
 
@@ -431,7 +501,8 @@ mod tests {
             found.to_string(),
             "ok     daemon        tillgate 1.2.3 runs\nok     platform      answers\nok     clock         is set\n\
              ok     certificate   counts until 2027-02-20T11:00:00Z\n\
-             ok     disk          500 MiB free\nok     firewall      is in place; 0 phones let through\n\
+             ok     disk          500 MiB free\nok     backups       1 is kept\n\
+             ok     firewall      is in place; 0 phones let through\n\
              ok     till 1        its line works; last heard 3 s ago"
         );
     }
@@ -439,7 +510,10 @@ mod tests {
     #[test]
     fn whatever_keeps_customers_from_paying_is_wrong_and_says_what_to_do() {
         let bad = status(false);
-        assert_eq!(parts(&bad, Grade::Wrong), ["platform", "clock", "certificate", "disk", "firewall", "till 1"]);
+        assert_eq!(
+            parts(&bad, Grade::Wrong),
+            ["platform", "clock", "certificate", "disk", "books", "firewall", "till 1"]
+        );
         assert!(of_daemon(&bad).iter().all(|finding| (finding.grade == Grade::Well) == finding.fix.is_empty()));
         assert!(!Findings(of_daemon(&bad)).is_well());
     }
@@ -461,10 +535,28 @@ mod tests {
     }
 
     #[test]
+    fn what_will_be_wrong_one_day_is_said_long_before() {
+        let mut soon = status(true);
+        soon.clock.may_be_late = true;
+        (soon.disk.sales_left, soon.disk.days_left) = (Some(50_000), Some(60));
+        soon.books.backup_failed = Some("a backup needs 90 MiB of room".to_owned());
+        assert_eq!(parts(&soon, Grade::Odd), ["clock", "disk"]);
+        assert_eq!(parts(&soon, Grade::Wrong), ["backups"]);
+        let text = Findings(of_daemon(&soon)).to_string();
+        assert!(
+            text.contains("odd    disk          500 MiB free: room for 50000 sales, 60 days as it goes now"),
+            "{text}"
+        );
+        soon.books.damage = Some("page 7 is torn".to_owned());
+        let text = Findings(of_daemon(&soon)).to_string();
+        assert!(text.contains("tillgate restore /backups/tillgate-2027-01-15-r7.db"), "{text}");
+    }
+
+    #[test]
     fn a_network_of_another_router_is_none_of_our_affair() {
         let mut other = status(true);
         other.network = Network::default();
-        assert_eq!(parts(&other, Grade::Well).len(), 7);
+        assert_eq!(parts(&other, Grade::Well).len(), 8);
     }
 
     #[test]

@@ -72,15 +72,20 @@ struct Disk {
 
 /// What the service manager waits for: a sign of life from this loop, and from nothing else.
 #[derive(Debug)]
-struct Watchdog {
+pub(crate) struct Watchdog {
     every: Duration,
     due: Instant,
 }
 
-enum Wake {
+/// Why the loop goes round.
+pub(crate) enum Wake {
+    /// Something has happened.
     Event(Incoming),
+    /// Somebody asks.
     Look(Look),
+    /// The time has come.
     Deadline,
+    /// It is to end.
     Stop,
 }
 
@@ -112,7 +117,7 @@ impl Gateway {
 
     /// From now on the service manager hears of this loop each time it has gone round, at least this often.
     pub fn watched(mut self, every: Option<Duration>) -> Self {
-        self.watchdog = every.map(|every| Watchdog { every, due: Instant::now() });
+        self.watchdog = every.map(Watchdog::new);
         self
     }
 
@@ -141,7 +146,7 @@ impl Gateway {
     /// How long there is nothing to do unless something happens.
     fn wait(&self) -> Duration {
         let ms = Clock::mono().ms_until(self.ring.shop().deadline());
-        let fed = self.watchdog.as_ref().map(|dog| dog.due.saturating_duration_since(Instant::now()));
+        let fed = self.watchdog.as_ref().map(Watchdog::wait);
         fed.unwrap_or(Duration::MAX).min(Duration::from_millis(ms))
     }
 
@@ -217,8 +222,18 @@ impl Disk {
 }
 
 impl Watchdog {
+    /// To be fed this often.
+    pub(crate) fn new(every: Duration) -> Watchdog {
+        Watchdog { every, due: Instant::now() }
+    }
+
+    /// How long it can wait.
+    pub(crate) fn wait(&self) -> Duration {
+        self.due.saturating_duration_since(Instant::now())
+    }
+
     /// Says that the loop has gone round, if it is time to.
-    fn feed(&mut self) {
+    pub(crate) fn feed(&mut self) {
         let now = Instant::now();
         if now < self.due {
             return;
@@ -263,7 +278,8 @@ fn dispatch(outs: &Outs, disk: &Disk, effect: Effect) {
     }
 }
 
-async fn wake(ins: &mut Ins, wait: Duration) -> Wake {
+/// Waits for the next thing, or for so long.
+pub(crate) async fn wake(ins: &mut Ins, wait: Duration) -> Wake {
     tokio::select! {
         biased;
         _ = ins.stop.wait_for(|stop| *stop) => Wake::Stop,

@@ -21,7 +21,7 @@ use tillgate::platform::command::{self as platform_command, EnrollArgs};
 use tillgate::platform::enrol::Remedy;
 use tillgate::sandbox::{self, SandboxArgs};
 use tillgate::setup::{self, SetupArgs};
-use tillgate::store::{self, Books, Verified, VerifyError};
+use tillgate::store::{self, Books, Newer, Verified, VerifyError};
 use tillgate::till::{self, ListenArgs, TillArgs};
 
 /// Pay at the till on your own phone, over the shop's own Wi-Fi.
@@ -63,6 +63,7 @@ enum Command {
     Sales(SalesArgs),
     Verify(VerifyArgs),
     Backup(BackupArgs),
+    Restore(RestoreArgs),
     #[command(after_help = TILL_EXAMPLES)]
     Till(TillArgs),
     #[command(after_help = LISTEN_EXAMPLES)]
@@ -222,6 +223,29 @@ struct BackupArgs {
     socket: PathBuf,
 }
 
+/// Put a backup in the place of the books, with the daemon stopped
+///
+/// Verifies the backup first, and refuses if the books that are there know of sales that it does not. What is there is kept
+/// aside in any case. Whatever happens meanwhile, the old books are in place or the new ones.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  systemctl stop tillgate
+  tillgate restore /var/lib/tillgate/backups/tillgate-2027-01-15-r4711.db
+  systemctl start tillgate
+
+Exit codes: 0 it is in place, 1 it was refused and nothing was changed, 2 the configuration cannot be used")]
+struct RestoreArgs {
+    /// The backup
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Even if newer sales are lost from the books
+    #[arg(long)]
+    lose_newer: bool,
+    #[command(flatten)]
+    books: BooksArgs,
+}
+
 /// Walk the journal and the books, and name the first row that does not fit
 ///
 /// Works beside a running daemon. Note the hash it prints somewhere else: it proves later that nothing was cut off since.
@@ -261,6 +285,7 @@ fn main() -> ExitCode {
         | Command::Sales(_)
         | Command::Verify(_)
         | Command::Backup(_)
+        | Command::Restore(_)
         | Command::Till(_)
         | Command::Listen(_)
         | Command::Sandbox(_)
@@ -278,6 +303,7 @@ fn main() -> ExitCode {
             Command::Sales(args) => sales(&args),
             Command::Verify(args) => verify(&args),
             Command::Backup(args) => backup(&args),
+            Command::Restore(args) => restore(&args),
             Command::Till(args) => return ExitCode::from(till::run(args)),
             Command::Listen(args) => return ExitCode::from(till::listen(&args)),
             Command::Sandbox(args) => sandbox(args),
@@ -421,6 +447,44 @@ fn backup(args: &BackupArgs) -> Exit {
     }
 }
 
+fn restore(args: &RestoreArgs) -> Exit {
+    let path = match books(&args.books) {
+        Ok((path, _)) => path,
+        Err(cause) => return fail(&cause, Exit::Usage),
+    };
+    let restored = match with_progress(|progress| store::restore(&path, &args.file, args.lose_newer, progress)) {
+        Ok(restored) => restored,
+        Err(cause) => return fail(&cause, Exit::No),
+    };
+    let mut text = format!("{}: restored, {} rows fit; {}", path.display(), restored.books.rows, restored.newer);
+    if let Some(kept) = &restored.kept {
+        text = format!("{text}\nwhat was there is kept in {}", kept.display());
+    }
+    text.push_str("\nnext: systemctl start tillgate; tillgate doctor");
+    if restored.newer != Newer::Nothing {
+        text.push_str(
+            "\npayments that these books do not know stand on the platform's list: the daemon raises an alarm for each, and \
+             the tills' own journals say what was sold",
+        );
+    }
+    say(&text)
+}
+
+/// Rows done and rows in all, shown to whoever watches.
+fn with_progress<T>(work: impl FnOnce(&mut dyn FnMut(u64, u64)) -> T) -> T {
+    let shown = io::stderr().is_terminal();
+    let mut progress = |done, all| {
+        if shown {
+            eprint!("\r{done} of {all} rows");
+        }
+    };
+    let done = work(&mut progress);
+    if shown {
+        eprint!("\r\x1b[K");
+    }
+    done
+}
+
 fn sales(args: &SalesArgs) -> Exit {
     let (path, zone) = match books(&args.books) {
         Ok(found) => found,
@@ -452,17 +516,7 @@ fn verify(args: &VerifyArgs) -> Exit {
         Ok((path, _)) => path,
         Err(cause) => return fail(&cause, Exit::Usage),
     };
-    let shown = io::stderr().is_terminal();
-    let mut progress = |done, all| {
-        if shown {
-            eprint!("\r{done} of {all} rows");
-        }
-    };
-    let verified = store::verify(&path, &mut progress);
-    if shown {
-        eprint!("\r\x1b[K");
-    }
-    match verified {
+    match with_progress(|progress| store::verify(&path, progress)) {
         Ok(Verified { rows, head }) => say(&format!("{}: {rows} rows fit; the newest is {head}", path.display())),
         Err(cause @ VerifyError::Open(_)) => fail(&cause, Exit::Usage),
         Err(cause @ (VerifyError::Unreadable(_) | VerifyError::Damaged(_) | VerifyError::Bad(_))) => {

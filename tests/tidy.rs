@@ -42,7 +42,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "logging", "listing", "ring", "gateway", "daemon",
         ],
     ),
-    ("doctor", &["shop", "config", "control", "network", "platform", "store", "till"]),
+    ("doctor", &["shop", "clock", "config", "control", "network", "platform", "store", "till"]),
     ("setup", &["shop", "till", "network", "platform", "config", "doctor"]),
     // Built for fuzzing only.
     ("fuzz", &["shop", "till", "portal", "platform", "store", "config"]),

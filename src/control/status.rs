@@ -27,6 +27,10 @@ pub struct Status {
     /// How this box proves who it is at the platform.
     #[serde(default)]
     pub certificate: Certificate,
+    /// The books.
+    pub books: Books,
+    /// What is written to the disk.
+    pub written: Written,
 }
 
 /// The box's certificate at the platform.
@@ -69,6 +73,65 @@ impl fmt::Display for Certificate {
             (Some(why), _) => write!(f, "; RENEWAL FAILS: {why}"),
             (None, Some(at)) => write!(f, ", renewed by itself from {at} on"),
             (None, None) => f.write_str(", renewed by people"),
+        }
+    }
+}
+
+/// The books, and the backups that the daemon makes of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Books {
+    /// What is wrong with them, if something is: then no new sale is taken.
+    pub damage: Option<String>,
+    /// Sales and returns on them.
+    pub sales: Option<u64>,
+    /// Where backups are kept, unless none are to be made.
+    pub backups: Option<String>,
+    /// The file of the newest.
+    pub newest_backup: Option<String>,
+    /// How many there are.
+    pub backups_kept: u64,
+    /// Why the last one could not be made.
+    pub backup_failed: Option<String>,
+}
+
+impl fmt::Display for Books {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.damage, self.sales) {
+            (Some(what), _) => return write!(f, "DAMAGED: new sales are refused, see `tillgate doctor`; {what}"),
+            (None, Some(sales)) => write!(f, "{sales} sales")?,
+            (None, None) => f.write_str("sound")?,
+        }
+        match (&self.backups, &self.newest_backup) {
+            (None, _) => f.write_str(", no backups are made")?,
+            (Some(_), None) => f.write_str(", no backup yet")?,
+            (Some(_), Some(newest)) => write!(f, ", newest backup {newest}")?,
+        }
+        match &self.backup_failed {
+            Some(why) => write!(f, "; BACKUP FAILED: {why}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What the daemon has had written to the disk since it started, backups aside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written {
+    /// Bytes, as the kernel counts them; none where it does not say.
+    pub bytes: Option<u64>,
+    /// Sales and returns asked for in that time.
+    pub sales: u64,
+    /// Bytes a sale.
+    pub bytes_a_sale: Option<u64>,
+}
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.bytes, self.bytes_a_sale) {
+            (None, _) => f.write_str("not counted here"),
+            (Some(bytes), None) => write!(f, "{} KiB since the start, no sale yet", bytes >> 10),
+            (Some(bytes), Some(each)) => {
+                write!(f, "{} KiB since the start, {} KiB a sale", bytes >> 10, each.div_ceil(1_024))
+            }
         }
     }
 }
@@ -169,19 +232,48 @@ pub enum PlatformState {
 }
 
 /// The machine's clock.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clock {
     /// Whether its date is believed.
     pub trusted: bool,
+    /// Whether a time server is known to have set it.
+    pub synchronised: bool,
+    /// Whether it may be late all the same: nothing keeps it while the power is off.
+    pub may_be_late: bool,
 }
 
 /// The disk that holds the books.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disk {
     /// Bytes left.
     pub free_bytes: u64,
     /// Whether that is so little that new sales are refused.
     pub low: bool,
+    /// How many sales still fit, with the backups that grow with them.
+    pub sales_left: Option<u64>,
+    /// How many days that is, as sales went of late.
+    pub days_left: Option<u64>,
+}
+
+impl Disk {
+    /// Sales that must still fit, and days, before anybody is to be told.
+    const SALES_FEW: u64 = 20_000;
+    const DAYS_FEW: u64 = 90;
+
+    /// Whether it will be full before long.
+    pub fn fills_up(&self) -> bool {
+        self.sales_left.is_some_and(|sales| sales < Disk::SALES_FEW)
+            || self.days_left.is_some_and(|days| days < Disk::DAYS_FEW)
+    }
+
+    /// What still fits, in words.
+    pub fn room(&self) -> String {
+        match (self.sales_left, self.days_left) {
+            (None, _) => String::new(),
+            (Some(sales), None) => format!("room for {sales} sales"),
+            (Some(sales), Some(days)) => format!("room for {sales} sales, {days} days as it goes now"),
+        }
+    }
 }
 
 /// For people: aligned, without a new line at the end.
@@ -198,10 +290,19 @@ impl fmt::Display for Status {
             None => "no answer yet".to_owned(),
         };
         writeln!(f, "platform  {state}, {answer}")?;
-        let clock = if self.clock.trusted { "set" } else { "NOT SET: new sales are refused" };
+        let clock = match (self.clock.trusted, self.clock.synchronised, self.clock.may_be_late) {
+            (false, _, _) => "NOT SET: new sales are refused",
+            (true, true, _) => "set by a time server",
+            (true, false, true) => "set; may be late: no battery, and no time server known of",
+            (true, false, false) => "set",
+        };
         writeln!(f, "clock     {clock}")?;
         let low = if self.disk.low { ", LOW: new sales are refused" } else { "" };
-        writeln!(f, "disk      {} MiB free{low}", self.disk.free_bytes >> 20)?;
+        let room = self.disk.room();
+        let room = if room.is_empty() { room } else { format!(", {room}") };
+        writeln!(f, "disk      {} MiB free{room}{low}", self.disk.free_bytes >> 20)?;
+        writeln!(f, "books     {}", self.books)?;
+        writeln!(f, "written   {}", self.written)?;
         writeln!(f, "network   {}", self.network)?;
         writeln!(f, "identity  {}", self.certificate)?;
         writeln!(f, "phones    {}", self.phones)?;

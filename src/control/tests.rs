@@ -47,8 +47,8 @@ fn example() -> Status {
             since_secs: Some(14),
         }],
         platform: Platform { state: PlatformState::Up, last_answer_secs: Some(5) },
-        clock: Clock { trusted: true },
-        disk: Disk { free_bytes: 5 << 30, low: false },
+        clock: Clock { trusted: true, ..Clock::default() },
+        disk: Disk { free_bytes: 5 << 30, ..Disk::default() },
         network: Network::default(),
         certificate: Certificate {
             state: CertificateState::Good,
@@ -56,6 +56,8 @@ fn example() -> Status {
             renews_at: Some("2027-01-21T11:00:00Z".into()),
             failing: None,
         },
+        books: Books::default(),
+        written: Written::default(),
     }
 }
 
@@ -99,6 +101,8 @@ tillgate 0.1.0, running for 1 h 1 min
 platform  up, last answer 5 s ago
 clock     set
 disk      5120 MiB free
+books     sound, no backups are made
+written   not counted here
 network   not governed: phones reach what the shop's router lets them reach
 identity  until 2027-02-20T11:00:00Z, renewed by itself from 2027-01-21T11:00:00Z on
 phones    3

@@ -172,7 +172,19 @@ pub struct Answer {
 
 /// The channel. Connections are kept and used again.
 #[derive(Debug)]
-pub struct Channel(watch::Sender<Line>);
+pub struct Channel {
+    line: watch::Sender<Line>,
+    dated: Dated,
+}
+
+/// Says whether the machine's date is believed: certificates are judged by it.
+struct Dated(Box<dyn Fn() -> bool + Send + Sync>);
+
+impl fmt::Debug for Dated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Dated(..)")
+    }
+}
 
 #[derive(Clone, Debug)]
 struct Line {
@@ -188,7 +200,7 @@ impl Channel {
 
     /// The channel to the platform at `url` (`https://host:port`, perhaps with a path); connects to nothing yet.
     pub fn with(url: &str, credentials: &Credentials) -> Result<Channel, ChannelError> {
-        Ok(Channel(watch::Sender::new(line(url, tls(credentials)?)?)))
+        Ok(Channel::of(line(url, tls(credentials)?)?))
     }
 
     /// A channel before anything is known: this box has no certificate yet, and of the platform only the fingerprint of
@@ -203,25 +215,36 @@ impl Channel {
             .with_custom_certificate_verifier(Arc::new(Known { fingerprint: *fingerprint, schemes }))
             .with_no_client_auth();
         config.resumption = Resumption::disabled();
-        Ok(Channel(watch::Sender::new(line(url, config)?)))
+        Ok(Channel::of(line(url, config)?))
+    }
+
+    fn of(line: Line) -> Channel {
+        Channel { line: watch::Sender::new(line), dated: Dated(Box::new(|| true)) }
+    }
+
+    /// The same, which sends nothing while `dated` says that the machine's date is not to be believed.
+    #[must_use]
+    pub fn while_dated(mut self, dated: impl Fn() -> bool + Send + Sync + 'static) -> Channel {
+        self.dated = Dated(Box::new(dated));
+        self
     }
 
     /// Reads the files again: new requests use new connections with what is in them now, those under way end as they
     /// began. On an error all stays as it was.
     pub fn reload(&self, settings: &ChannelSettings) -> Result<(), ChannelError> {
-        self.0.send_replace(line(&settings.url, tls(&Credentials::read(settings)?)?)?);
+        self.line.send_replace(line(&settings.url, tls(&Credentials::read(settings)?)?)?);
         Ok(())
     }
 
     /// The same with credentials that were read already; the platform stays where it is.
     pub fn exchange(&self, credentials: &Credentials) -> Result<(), ChannelError> {
-        self.0.send_replace(line(&self.url(), tls(credentials)?)?);
+        self.line.send_replace(line(&self.url(), tls(credentials)?)?);
         Ok(())
     }
 
     /// Where it leads, without a slash at the end.
     pub fn url(&self) -> String {
-        self.0.borrow().base.clone()
+        self.line.borrow().base.clone()
     }
 
     /// One request. `path` begins with `/` and is what follows the platform's address. Ends within [`CONNECT`] +
@@ -234,7 +257,10 @@ impl Channel {
         held: Duration,
         answer_max: usize,
     ) -> Result<Answer, SendError> {
-        let line = self.0.borrow().clone();
+        if !(self.dated.0)() {
+            return Err(SendError::NotSent("the clock is not set: no certificate can be judged".into()));
+        }
+        let line = self.line.borrow().clone();
         let mut request = Request::builder().method(method).uri(format!("{}{path}", line.base));
         if body.is_some() {
             request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));

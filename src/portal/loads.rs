@@ -46,6 +46,7 @@ pub(super) async fn start(
         chosen,
         languages: &Language::ALL,
         ended: value("ended").is_some(),
+        closed: site.is_closed(),
         form: site.tokens.start_form(peer, site.uptime()),
     };
     let mut response = site.html(StatusCode::OK, &page);

@@ -68,6 +68,8 @@ pub struct PortalSettings {
     pub limits: Limits,
     /// Where the network tells which phone is behind an address.
     pub mac_of: Option<MacOf>,
+    /// Whether nobody can pay at present.
+    pub closed: Option<ClosedNow>,
     /// Set by [`PortalSettings::framed_by`] only.
     allow_framing: Option<String>,
 }
@@ -97,6 +99,23 @@ impl MacOf {
 impl fmt::Debug for MacOf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("MacOf(..)")
+    }
+}
+
+/// Tells whether nobody can pay at present, so that phones say so. Must not wait.
+#[derive(Clone)]
+pub struct ClosedNow(Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl ClosedNow {
+    /// One that asks `ask`.
+    pub fn new(ask: impl Fn() -> bool + Send + Sync + 'static) -> ClosedNow {
+        ClosedNow(Arc::new(ask))
+    }
+}
+
+impl fmt::Debug for ClosedNow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClosedNow(..)")
     }
 }
 
@@ -173,6 +192,7 @@ impl PortalSettings {
             time_zone: None,
             limits: Limits::default(),
             mac_of: None,
+            closed: None,
             allow_framing: None,
         }
     }

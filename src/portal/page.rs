@@ -24,6 +24,8 @@ pub(super) struct StartPage<'a> {
     pub(super) languages: &'a [Language],
     /// A visit has just ended.
     pub(super) ended: bool,
+    /// Nobody can pay at present.
+    pub(super) closed: bool,
     pub(super) form: String,
 }
 

@@ -142,6 +142,7 @@ fn enter<'a>(site: &'a Site, voice: Voice<'a>, note: Option<&EnterNote>) -> Page
     let mut page = titled(site, voice, voice.say("enter-title"), 1);
     page.enter = true;
     page.buttons = vec![button("log-out", voice.say("log-out"), "faint")];
+    page.alerts.extend(closed(site, voice));
     match note {
         None => {}
         Some(EnterNote::WrongNumber { typed, guesses_left }) => {
@@ -167,9 +168,15 @@ fn enter<'a>(site: &'a Site, voice: Voice<'a>, note: Option<&EnterNote>) -> Page
     page
 }
 
+/// A word where nobody can pay at present.
+fn closed(site: &Site, voice: Voice<'_>) -> Option<String> {
+    site.is_closed().then(|| voice.say("closed-text"))
+}
+
 fn waiting<'a>(site: &'a Site, voice: Voice<'a>, till: TillNumber, title: String) -> Page<'a> {
     let mut page = titled(site, voice, title, 1);
     page.tone = Tone::Busy;
+    page.alerts.extend(closed(site, voice));
     page.lines.push(voice.say("keep-open"));
     page.card.rows.push(till_row(site, voice, till));
     page.buttons = vec![button("leave", voice.say("leave-till"), "")];

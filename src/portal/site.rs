@@ -5,7 +5,7 @@ use super::board::Board;
 use super::language::{Language, Texts, Voice};
 use super::page::{Page, PageLink, Refresh, Tone};
 use super::tokens::{LANGUAGE_COOKIE, SESSION_COOKIE, Tokens, cookie};
-use super::{Limits, MacOf, PortalSettings, StartError};
+use super::{ClosedNow, Limits, MacOf, PortalSettings, StartError};
 use crate::inbox::{Full, Inbox};
 use crate::shop::event::{Event, PhoneEvent, TillNumber};
 use crate::shop::id::SessionId;
@@ -49,6 +49,7 @@ pub(super) struct Site {
     pub(super) assets: Assets,
     pub(super) limits: Limits,
     mac_of: Option<MacOf>,
+    closed: Option<ClosedNow>,
     /// Room for live streams.
     pub(super) live: Arc<Semaphore>,
     /// Scheme and authority of the portal's own address, without a slash at the end.
@@ -85,6 +86,7 @@ impl Site {
             live: Arc::new(Semaphore::new(settings.limits.live_max)),
             limits: settings.limits,
             mac_of: settings.mac_of,
+            closed: settings.closed,
             base,
             secure: settings.secure.is_some(),
             policy: HeaderValue::from_str(&policy).map_err(|_| StartError::Address { text: frame.to_owned() })?,
@@ -101,6 +103,11 @@ impl Site {
     /// Whether the portal has TLS of its own.
     pub(super) fn is_secure(&self) -> bool {
         self.secure
+    }
+
+    /// Whether nobody can pay at present.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.as_ref().is_some_and(|ClosedNow(ask)| ask())
     }
 
     /// Scheme and authority of the portal's own address, without a slash at the end.

@@ -345,6 +345,24 @@ impl Books {
         Ok(totals)
     }
 
+    /// How many sales and returns were asked for at or after this, where the clock was set.
+    pub fn asked_since(&self, since: Wall) -> Result<u64, BooksError> {
+        let sql = "SELECT count(*) FROM sales WHERE asked_at >= ?1";
+        Ok(self.0.query_row(sql, [since.0], |row| row.get::<_, i64>(0))?.unsigned_abs())
+    }
+
+    /// How many sales and returns there ever were: the number of the newest.
+    pub fn sales_ever(&self) -> Result<u64, BooksError> {
+        let sql = "SELECT coalesce(max(no), 0) FROM sales";
+        Ok(self.0.query_row(sql, [], |row| row.get::<_, i64>(0))?.unsigned_abs())
+    }
+
+    /// Whole days since the first sale whose date is known.
+    pub fn age_days(&self, now: Wall) -> Result<u64, BooksError> {
+        let first: Option<i64> = self.0.query_row("SELECT min(asked_at) FROM sales", [], |row| row.get(0))?;
+        Ok(first.map_or(0, |first| u64::try_from(now.0.saturating_sub(first)).unwrap_or(0) / 86_400_000))
+    }
+
     /// How much there is.
     pub fn counts(&self) -> Result<Counts, BooksError> {
         let count = |sql: &str| self.0.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs);

@@ -2,6 +2,7 @@
 
 use super::backup::{BackupError, backup_of};
 use super::disk::folder_of;
+use super::whole::{Look, defect};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
 use rustix::fs::{FlockOperation, flock};
@@ -18,18 +19,19 @@ pub(super) const APPLICATION_ID: i64 = 0x5469_6c6c;
 /// Every schema there ever was, as the way from the one before. `user_version` counts them.
 pub(super) const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema-2.sql")];
 
-/// Half of what 4096 would write for each commit: a commit changes a few short rows.
-const PAGE_BYTES: u32 = 1024;
+/// Of a new store; older ones have 1024. A commit changes a few short rows: a sale writes a quarter less than with 1024, a
+/// third of what it would with 4096, and takes a seventh more room.
+const PAGE_BYTES: u32 = 512;
 
-/// How many pages the write-ahead log takes before they move to the file. It is then overwritten from its start.
-const WAL_PAGES: u32 = 4_096;
+/// How long the write-ahead log gets before it moves to the file. It is then overwritten from its start.
+const WAL_BYTES: i64 = 4 << 20;
 
 /// The log is cut to this after something held it open for long (a backup); above its working size, so that it is
 /// never cut in daily work: overwriting is twice as fast as growing.
 const WAL_BYTES_MAX: u32 = 6 << 20;
 
-/// Pages held in memory where a million sales are written at once.
-const BULK_CACHE_PAGES: u32 = 128 * 1024;
+/// KiB held in memory where a million sales are written at once.
+const BULK_CACHE_KIB: i64 = 128 * 1024;
 
 /// How far a commit waits for the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,14 +94,14 @@ impl fmt::Display for OpenError {
                 let path = path.display();
                 write!(
                     f,
-                    "{path} is not a tillgate store; name another file; or, if it was one, it is damaged: keep it, and \
-                     copy the newest backup to {path}"
+                    "{path} is not a tillgate store; name another file; or, if it was one, it is damaged: stop the daemon and \
+                     run `tillgate restore` with the newest backup, which keeps this file aside"
                 )
             }
             OpenError::Damaged { path, what } => write!(
                 f,
-                "{path} is damaged: {what}; nothing was changed; move {path}, {path}-wal and {path}-shm away together, \
-                 then copy the newest backup to {path}; `tillgate verify` proves it",
+                "{path} is damaged: {what}; nothing was changed; stop the daemon and run `tillgate restore` with the newest \
+                 backup, which keeps these files aside",
                 path = path.display()
             ),
             OpenError::NoCopy(_) => f.write_str("the copy before the upgrade could not be made; make room for it"),
@@ -121,6 +123,14 @@ impl std::error::Error for OpenError {
 }
 
 impl OpenError {
+    /// Whether books are there that cannot be used, and only a backup helps.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            OpenError::Damaged { .. } | OpenError::NotAStore(_) => true,
+            OpenError::InUse(_) | OpenError::Newer { .. } | OpenError::NoCopy(_) | OpenError::Unusable { .. } => false,
+        }
+    }
+
     /// What an error of SQLite means for who opens a file.
     pub(super) fn of_sqlite(path: &Path, error: rusqlite::Error) -> OpenError {
         match error.sqlite_error_code() {
@@ -198,9 +208,28 @@ pub(super) fn open_writer(path: &Path, migrations: &[&str], synchronous: Synchro
     // The log stays when we close: a start after a stop and after a crash are one path, and the log's room stays ours.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(fail)?;
     let version = version_of(&conn, path, migrations.len())?;
+    if (1..known(migrations.len())).contains(&version) {
+        keep_copy(&conn, path, migrations.len())?;
+    }
     settle(&conn, version, synchronous).map_err(fail)?;
     migrate(&mut conn, path, version, migrations)?;
     Ok(conn)
+}
+
+/// Brings a copy that nobody else has open up to date, and makes it one file without a log.
+pub(super) fn upgrade_copy(path: &Path) -> Result<(), OpenError> {
+    let fail = |error| OpenError::of_sqlite(path, error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut conn = Connection::open_with_flags(path, flags).map_err(fail)?;
+    let version = version_of(&conn, path, MIGRATIONS.len())?;
+    if version == 0 {
+        return Err(OpenError::NotAStore(path.to_owned()));
+    }
+    if version < known(MIGRATIONS.len()) {
+        migrate(&mut conn, path, version, MIGRATIONS)?;
+    }
+    conn.pragma_update_and_check(None, "journal_mode", "delete", |_| Ok(())).map_err(fail)?;
+    conn.close().map_err(|(_, error)| fail(error))
 }
 
 /// A store in memory with the whole schema and the settings of a real one, a journal file's aside.
@@ -216,6 +245,8 @@ pub(super) fn open_memory() -> Result<Connection, OpenError> {
 
 /// Opens the file for reading only, beside a writer or alone.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
+    // SQLite deletes a log beside an empty file, for readers too.
+    refuse_remains(path, false)?;
     let fail = |error| OpenError::of_sqlite(path, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags).map_err(fail)?;
@@ -281,10 +312,12 @@ pub(super) fn settle(conn: &Connection, version: i64, synchronous: Synchronous) 
         Synchronous::Normal => conn.pragma_update(None, "synchronous", "normal")?,
         Synchronous::Off => {
             conn.pragma_update(None, "synchronous", "off")?;
-            conn.pragma_update(None, "cache_size", BULK_CACHE_PAGES)?;
+            conn.pragma_update(None, "cache_size", BULK_CACHE_KIB.saturating_neg())?;
         }
     }
-    conn.pragma_update_and_check(None, "wal_autocheckpoint", WAL_PAGES, |_| Ok(()))?;
+    let page_bytes: i64 = conn.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+    let pages = WAL_BYTES.checked_div(page_bytes).unwrap_or_default();
+    conn.pragma_update_and_check(None, "wal_autocheckpoint", pages, |_| Ok(()))?;
     conn.pragma_update_and_check(None, "journal_size_limit", WAL_BYTES_MAX, |_| Ok(()))?;
     // A plan does not depend on the values bound: else SQLite prepares a kept statement again for each sale it reads.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
@@ -292,19 +325,26 @@ pub(super) fn settle(conn: &Connection, version: i64, synchronous: Synchronous) 
     conn.pragma_update(None, "trusted_schema", false)?;
     conn.pragma_update(None, "cell_size_check", true)?;
     conn.pragma_update(None, "temp_store", "memory")?;
-    conn.set_prepared_statement_cache_capacity(48);
+    // Beside a few dozen: an update for each set of columns that change together.
+    conn.set_prepared_statement_cache_capacity(96);
     Ok(())
 }
 
-/// Each step in a transaction of its own, with its version. Before the first, an older file is copied to
-/// `PATH.before-vN`.
+/// Before an older file is changed it is read whole, and copied to `PATH.before-vN`.
+fn keep_copy(conn: &Connection, path: &Path, to: usize) -> Result<(), OpenError> {
+    if let Some(what) = defect(conn, Look::Close).map_err(|error| OpenError::of_sqlite(path, error))? {
+        return Err(OpenError::Damaged { path: path.to_owned(), what });
+    }
+    let copy = beside(path, &format!(".before-v{to}"));
+    backup_of(conn, &copy).map_err(OpenError::NoCopy)?;
+    tracing::info!(copy = %copy.display(), "the books are being upgraded; as they were, they are kept there");
+    Ok(())
+}
+
+/// Each step in a transaction of its own, with its version.
 fn migrate(conn: &mut Connection, path: &Path, version: i64, migrations: &[&str]) -> Result<(), OpenError> {
     let done = usize::try_from(version).unwrap_or(0);
     let todo = migrations.get(done..).unwrap_or_default();
-    if done > 0 && !todo.is_empty() {
-        let copy = beside(path, &format!(".before-v{}", migrations.len()));
-        backup_of(conn, &copy).map_err(OpenError::NoCopy)?;
-    }
     let fail = |error| OpenError::of_sqlite(path, error);
     // A table that others refer to is made anew in between; what refers to nothing in the end is found below.
     conn.pragma_update(None, "foreign_keys", false).map_err(fail)?;

@@ -4,6 +4,7 @@ use super::cells::ReadError;
 use super::ending;
 use super::journal::{Entry, FIRST, Hash, chain};
 use super::load::{self, Loaded};
+use super::restore;
 use super::row::{ATTEMPTS, DAYS, REFUNDS, Row, SALES, SESSIONS, TICKETS, Table};
 use super::schema::{Lock, MIGRATIONS, OpenError, Synchronous, lock, make_durable, open_writer, refuse_remains};
 use super::verify::check_at_start;
@@ -15,7 +16,8 @@ use crate::shop::event::{ReceiptNumber, Ticket, TillNumber};
 use crate::shop::id::{AttemptId, SaleId, SessionId};
 use crate::shop::sale::Sale;
 use crate::shop::time::Wall;
-use rusqlite::{CachedStatement, Connection, ErrorCode, params, params_from_iter};
+use rusqlite::types::{Value, ValueRef};
+use rusqlite::{Connection, ErrorCode, params, params_from_iter};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -69,25 +71,28 @@ impl fmt::Display for LookUpError {
 
 impl std::error::Error for LookUpError {}
 
-impl From<ReadError> for LookUpError {
-    fn from(error: ReadError) -> Self {
-        LookUpError(error)
-    }
-}
-
 /// The shop's rows and journal, open for writing. One in the world for each file.
 pub struct Store {
     pub(super) conn: Connection,
     /// The newest journal row.
     pub(super) head: Head,
-    /// The upsert of each table, in the order in which rows may refer to one another.
-    upserts: [(&'static Table, String); 6],
     /// Whether nothing is known that the next start should look for.
     sound: Arc<AtomicBool>,
     /// What is still to be read after an unclean end.
     unread: Option<WholeCheck>,
     /// Held until the connection above is gone. A store without a file has none.
     lock: Option<Lock>,
+}
+
+/// Books that nobody writes while this is held.
+pub struct Hold {
+    _lock: Lock,
+}
+
+impl fmt::Debug for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hold")
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -99,6 +104,9 @@ pub(super) struct Head {
 impl Head {
     pub(super) const EMPTY: Head = Head { seq: 0, hash: FIRST };
 }
+
+/// The tables in the order in which rows may refer to one another.
+const ORDER: [&Table; 6] = [&SALES, &ATTEMPTS, &REFUNDS, &TICKETS, &SESSIONS, &DAYS];
 
 /// What a record does to the rows.
 enum Change {
@@ -119,6 +127,7 @@ impl Store {
     #[doc(hidden)]
     pub fn open_synchronous(path: &Path, synchronous: Synchronous) -> Result<Store, OpenError> {
         let lock = lock(path)?;
+        restore::finish(path)?;
         let unusable = |source| OpenError::Unusable { path: path.to_owned(), source };
         let in_order = ending::was_in_order(lock.file()).map_err(unusable)?;
         refuse_remains(path, in_order)?;
@@ -139,9 +148,14 @@ impl Store {
         Ok(Store::over(conn, head, Some(lock), unread))
     }
 
+    /// Keeps everybody else from opening the store at `path` for writing, and touches nothing of it.
+    pub fn hold(path: &Path) -> Result<Hold, OpenError> {
+        lock(path).map(|lock| Hold { _lock: lock })
+    }
+
     pub(super) fn over(conn: Connection, head: Head, lock: Option<Lock>, unread: Option<WholeCheck>) -> Store {
         let sound = unread.as_ref().map_or_else(|| Arc::new(AtomicBool::new(true)), WholeCheck::sound);
-        Store { conn, head, upserts: upserts(), sound, unread, lock }
+        Store { conn, head, sound, unread, lock }
     }
 
     /// Writes the records of any number of steps in one transaction: each row, and its copy in the journal, dated
@@ -197,21 +211,10 @@ impl Store {
             changes.extend(change);
         }
         // Rows are written after those they refer to, whatever the order of the records.
-        for (table, sql) in &self.upserts {
-            let mut upsert: Option<CachedStatement<'_>> = None;
+        for table in ORDER {
             for change in &changes {
                 match change {
-                    Change::Row(row, seq) if row.table.name == table.name => {
-                        let upsert = match &mut upsert {
-                            Some(upsert) => upsert,
-                            None => upsert.insert(self.conn.prepare_cached(sql)?),
-                        };
-                        let seq = rusqlite::types::Value::Integer(*seq);
-                        let written = upsert.execute(params_from_iter(row.values.iter().chain([&seq])))?;
-                        if written != 1 {
-                            return Err(rusqlite::Error::StatementChangedRows(written));
-                        }
-                    }
+                    Change::Row(row, seq) if row.table.name == table.name => put(&self.conn, row, *seq)?,
                     Change::Delete(session) if table.name == SESSIONS.name => {
                         let mut delete = self.conn.prepare_cached("DELETE FROM sessions WHERE id = ?1")?;
                         delete.execute([session.0.to_be_bytes()])?;
@@ -234,12 +237,12 @@ impl Store {
 
     /// What the shop begins with: all visits, all that is open, the newest of each till.
     pub fn load(&self) -> Result<Loaded, LookUpError> {
-        Ok(load::load(&self.conn)?)
+        self.read(load::load(&self.conn))
     }
 
     /// The sale or return that this ticket of this till means now.
     pub fn asked_under(&self, till: TillNumber, ticket: &Ticket) -> Result<Option<Asked>, LookUpError> {
-        Ok(load::asked_under(&self.conn, till, ticket)?)
+        self.read(load::asked_under(&self.conn, till, ticket))
     }
 
     /// The sale that this ticket of this till means now; none if it means a return.
@@ -249,24 +252,24 @@ impl Store {
 
     /// The newest sale or return of this till with this number on its receipt.
     pub fn newest_with(&self, till: TillNumber, receipt: ReceiptNumber) -> Result<Option<Asked>, LookUpError> {
-        Ok(load::newest_with(&self.conn, till, receipt)?)
+        self.read(load::newest_with(&self.conn, till, receipt))
     }
 
     /// The newest sales that this phone has paid and of which something is left; at most [`REPAYABLE_MAX`].
     ///
     /// [`REPAYABLE_MAX`]: crate::shop::REPAYABLE_MAX
     pub fn paid_by(&self, session: SessionId) -> Result<Vec<Sale>, LookUpError> {
-        Ok(load::paid_by(&self.conn, session)?)
+        self.read(load::paid_by(&self.conn, session))
     }
 
     /// The newest sale of a till.
     pub fn last_sale_of(&self, till: TillNumber) -> Result<Option<Sale>, LookUpError> {
-        Ok(load::last_sale_of(&self.conn, till)?)
+        self.read(load::last_sale_of(&self.conn, till))
     }
 
     /// The sale that an attempt belongs to.
     pub fn sale_of_attempt(&self, attempt: AttemptId) -> Result<Option<Sale>, LookUpError> {
-        Ok(load::sale_of_attempt(&self.conn, attempt)?)
+        self.read(load::sale_of_attempt(&self.conn, attempt))
     }
 
     /// The sale with this id.
@@ -276,7 +279,15 @@ impl Store {
 
     /// The sale or return with this id.
     pub fn asked(&self, id: SaleId) -> Result<Option<Asked>, LookUpError> {
-        Ok(load::asked(&self.conn, id)?)
+        self.read(load::asked(&self.conn, id))
+    }
+
+    /// What cannot be read may be damaged: the next start looks at the whole file.
+    fn read<T>(&self, found: Result<T, ReadError>) -> Result<T, LookUpError> {
+        found.map_err(|error| {
+            self.sound.store(false, Ordering::Relaxed);
+            LookUpError(error)
+        })
     }
 
     /// Moves the log to the file after so many pages and cuts it to so many bytes, so that tests need few commits for it.
@@ -337,22 +348,38 @@ fn decode(record: &Record, seq: i64) -> (Entry, Option<Change>) {
     (Entry::of_row(&row), Some(Change::Row(row, seq)))
 }
 
-fn upserts() -> [(&'static Table, String); 6] {
-    [&SALES, &ATTEMPTS, &REFUNDS, &TICKETS, &SESSIONS, &DAYS].map(|table| (table, upsert(table)))
-}
-
-/// Columns that never change are not set again, so that their indices are not written; they must be the same.
-fn upsert(table: &Table) -> String {
-    let columns = table.columns.join(", ");
-    let places = vec!["?"; table.columns.len().saturating_add(1)].join(", ");
-    let free = table.columns.iter().filter(|c| !table.key.contains(c) && !table.fixed.contains(c));
-    let set: Vec<String> = free.chain(&["seq"]).map(|c| format!("{c} = excluded.{c}")).collect();
-    let same: Vec<String> = table.fixed.iter().map(|c| format!(" AND {}.{c} IS excluded.{c}", table.name)).collect();
-    format!(
-        "INSERT INTO {} ({columns}, seq) VALUES ({places}) ON CONFLICT ({}) DO UPDATE SET {} WHERE true{}",
-        table.name,
-        table.key.join(", "),
-        set.join(", "),
-        same.concat()
-    )
+/// Writes a row. Of one that is there only what has changed is set: SQLite writes every index that has a column which is
+/// set, changed or not. What never changes must be as it was.
+fn put(conn: &Connection, row: &Row, seq: i64) -> Result<(), rusqlite::Error> {
+    let Table { name, key, fixed, columns, .. } = row.table;
+    let cells = || columns.iter().zip(&row.values);
+    let ours = columns.iter().filter(|column| key.contains(column)).map(|column| format!("{column} = ?"));
+    let ours = ours.collect::<Vec<_>>().join(" AND ");
+    let key_values = || cells().filter(|(column, _)| key.contains(column)).map(|(_, value)| value);
+    let seq = Value::Integer(seq);
+    let columns_text = columns.join(", ");
+    let mut find = conn.prepare_cached(&format!("SELECT {columns_text} FROM {name} WHERE {ours}"))?;
+    let mut found = find.query(params_from_iter(key_values()))?;
+    let Some(there) = found.next()? else {
+        let places = vec!["?"; columns.len().saturating_add(1)].join(", ");
+        let mut insert = conn.prepare_cached(&format!("INSERT INTO {name} ({columns_text}, seq) VALUES ({places})"))?;
+        return insert.execute(params_from_iter(row.values.iter().chain([&seq]))).map(drop);
+    };
+    let mut changed = Vec::new();
+    let mut values = Vec::new();
+    for (at, (column, value)) in cells().enumerate() {
+        if there.get_ref(at)? != ValueRef::from(value) {
+            changed.push(format!("{column} = ?, "));
+            values.push(value);
+            if fixed.contains(column) {
+                return Err(rusqlite::Error::StatementChangedRows(0));
+            }
+        }
+    }
+    drop(found);
+    let mut update = conn.prepare_cached(&format!("UPDATE {name} SET {}seq = ? WHERE {ours}", changed.concat()))?;
+    match update.execute(params_from_iter(values.into_iter().chain([&seq]).chain(key_values())))? {
+        1 => Ok(()),
+        written => Err(rusqlite::Error::StatementChangedRows(written)),
+    }
 }

@@ -164,5 +164,5 @@ fn an_old_certificate_and_books_that_were_changed_are_found() {
     assert_eq!(code, 1);
     let over = find(&found, "certificate", "wrong");
     assert!(over.contains("has ended 20") && over.contains("ask the platform for a new certificate"), "{over}");
-    assert!(find(&found, "books", "wrong").contains("restore the newest backup"), "{found:#?}");
+    assert!(find(&found, "books", "wrong").contains("tillgate restore BACKUP"), "{found:#?}");
 }

@@ -4,6 +4,7 @@ mod choices;
 mod faults;
 mod habits;
 mod kills;
+mod lasting;
 mod process;
 mod returns;
 // Two programs share it; each uses its part.

@@ -743,7 +743,7 @@ fn a_damaged_store_is_refused_with_what_to_do_and_left_alone() {
         let before = dump();
         let refused = Store::open(&folder.db()).expect_err(damage);
         assert!(matches!(refused, OpenError::Damaged { .. }), "{damage}: {refused}");
-        assert!(refused.to_string().contains("copy the newest backup"), "{refused}");
+        assert!(refused.to_string().contains("tillgate restore"), "{refused}");
         assert_eq!(dump(), before);
     }
 }

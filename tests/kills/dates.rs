@@ -74,6 +74,14 @@ fn a_box_that_starts_in_1970_sells_nothing_until_it_knows_the_date_and_then_ever
         "{refused:?}"
     );
     println!("{refused:?}");
+    // No certificate is judged by such a date, and phone and status say why nothing is sold.
+    rig.stranger().reads("Paying by phone is not possible at the moment.");
+    let socket = rig.stage.file("control.sock");
+    let status = rig.tillgate(&["status", "--socket", socket.to_str().unwrap()]);
+    let told = String::from_utf8(status.stdout).unwrap();
+    assert!(told.contains("clock     NOT SET: new sales are refused"), "{told}");
+    assert!(!told.contains("platform  up"), "{told}");
+    assert!(rig.log().contains("the clock is not set: no new sales"), "{}", rig.log());
     misled.jumps_to(0);
     let until = std::time::Instant::now() + Duration::from_secs(60);
     // The platform is tried again now and then: a cashier asks again.

@@ -22,6 +22,7 @@ mod dice;
 #[path = "../../benches/ground/mod.rs"]
 mod ground;
 mod hardship;
+mod lasting;
 mod proxy;
 // Two programs share it; each uses its part.
 #[allow(dead_code)]

@@ -5,6 +5,7 @@ start-title = Mit dem Handy bezahlen
 start-lead = Ganz ohne App: verbinden, Kasse wählen, bezahlen.
 start-till = Sie sind an Kasse { $till }.
 start-ended = Ihr Besuch ist beendet. Hier können Sie gleich neu beginnen.
+closed-text = Das Bezahlen mit dem Telefon ist im Moment nicht möglich. Bitte bezahlen Sie an der Kasse auf andere Weise.
 terms-title = Nutzungsbedingungen
 terms-text = Dieses WLAN ist zum Bezahlen an der Kasse da. Für Ihre Zahlung verarbeitet das Geschäft Kasse, Betrag und Uhrzeit. Konto und Passwort gehen nur an den Zahlungsdienst; das Geschäft sieht sie nie.
 start-accept = Zustimmen und weiter

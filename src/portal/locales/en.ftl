@@ -5,6 +5,7 @@ start-title = Pay with your phone
 start-lead = No app needed. Connect, choose your till, pay.
 start-till = You are at till { $till }.
 start-ended = Your visit has ended. You can start again right here.
+closed-text = Paying by phone is not possible at the moment. Please pay at the till in another way.
 terms-title = Terms of use
 terms-text = This Wi-Fi is for paying at the till. To take your payment, the shop processes the till, the amount and the time. Your account and password go to the payment service only; the shop never sees them.
 start-accept = Accept and continue

@@ -5,6 +5,7 @@ start-title = Pague con su teléfono
 start-lead = Sin aplicación: conéctese, elija su caja y pague.
 start-till = Está en la caja { $till }.
 start-ended = Su visita ha terminado. Puede empezar de nuevo aquí mismo.
+closed-text = En este momento no es posible pagar con el teléfono. Pague en la caja de otra manera.
 terms-title = Condiciones de uso
 terms-text = Esta red wifi sirve para pagar en la caja. Para su pago, la tienda procesa la caja, el importe y la hora. Su cuenta y su contraseña van solo al servicio de pago; la tienda nunca las ve.
 start-accept = Aceptar y continuar

@@ -5,6 +5,7 @@ start-title = Payez avec votre téléphone
 start-lead = Sans application : connectez-vous, choisissez votre caisse, payez.
 start-till = Vous êtes à la caisse { $till }.
 start-ended = Votre visite est terminée. Vous pouvez recommencer ici.
+closed-text = Le paiement par téléphone n’est pas possible pour le moment. Veuillez payer autrement à la caisse.
 terms-title = Conditions d’utilisation
 terms-text = Ce Wi-Fi sert à payer en caisse. Pour votre paiement, le magasin traite la caisse, le montant et l’heure. Votre compte et votre mot de passe ne vont qu’au service de paiement ; le magasin ne les voit jamais.
 start-accept = Accepter et continuer

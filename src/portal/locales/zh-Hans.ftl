@@ -5,6 +5,7 @@ start-title = 用手机付款
 start-lead = 无需安装应用：连接、选择收银台、付款。
 start-till = 您在 { $till } 号收银台。
 start-ended = 本次访问已结束，您可以在此重新开始。
+closed-text = 目前无法用手机付款，请在收银台用其他方式付款。
 terms-title = 使用条款
 terms-text = 此 Wi-Fi 用于在收银台付款。为完成付款，商店会处理收银台号、金额和时间。您的账号和密码只发送给支付平台，商店无法看到。
 start-accept = 同意并继续

@@ -322,6 +322,22 @@ impl Zvt {
         }
     }
 
+    fn ready(&mut self, now: Mono, ready: Result<(), Refusal>, out: &mut Out) {
+        let result = ready.map_or_else(words::refusal, |()| code::DONE);
+        match &self.run {
+            Some(Run::Status { .. }) => self.end(now, &said::state(result), out),
+            // Neither the last result nor sums can be said.
+            Some(Run::Sale(Sale { wish: None, sale: None, .. })) => {
+                if let Err(why) = ready {
+                    let (_, text) = plain::refusal(why, self.settings.currency);
+                    self.fail(now, result, &text, out);
+                }
+            }
+            Some(Run::Sums { mark: None, .. }) if ready.is_err() => self.end(now, &said::aborted(result), out),
+            Some(Run::Sale(_) | Run::Sums { .. } | Run::Ending) | None => {}
+        }
+    }
+
     fn nothing_to_repeat(&mut self, now: Mono, out: &mut Out) {
         if let Some(Run::Sale(Sale { wish: None, sale: None, .. })) = &self.run {
             self.fail(now, code::NOT_POSSIBLE, "no earlier payment", out);
@@ -442,12 +458,7 @@ impl Driver for Zvt {
             TillAnswer::NothingToRepeat { ticket: _ } => self.nothing_to_repeat(now, out),
             TillAnswer::NothingToAbort { ticket: _ } => self.nothing_to_abort(now, out),
             TillAnswer::Aborting { ticket: _ } => self.abort_answered(now, &Apdu::positive(), out),
-            TillAnswer::Status { ready } => {
-                if let Some(Run::Status { .. }) = self.run {
-                    let result = ready.map_or_else(words::refusal, |()| code::DONE);
-                    self.end(now, &said::state(result), out);
-                }
-            }
+            TillAnswer::Status { ready } => self.ready(now, *ready, out),
             TillAnswer::Totals(totals) => self.totals(now, totals, out),
         }
     }

@@ -5,7 +5,7 @@ use super::super::link::{ACK, Found, Frames, NAK, frame};
 use super::super::*;
 use super::*;
 use crate::shop::effect::{CancelledWhy, DeclinedWhy, Outcome};
-use crate::shop::event::{Reason, ReceiptNumber};
+use crate::shop::event::{NoSales, Reason, ReceiptNumber};
 use crate::shop::id::AttemptId;
 use crate::shop::time::Wall;
 use jiff::tz::TimeZone;
@@ -229,6 +229,14 @@ fn the_last_result_is_told_again_when_the_till_asks() {
     check("> 06 20 03 00 00 00;norepeat;+50;ok;ok", "< ok;! again;< result 83 no earlier payment;< fail 83");
     // One that still goes on is waited for.
     check("> 06 20 03 00 00 00;accept 1;step 1;paid 2;paid 1;+50", "< ok;! again;! unheard 2;< result 00");
+}
+
+#[test]
+fn a_box_whose_books_are_damaged_says_neither_a_result_nor_sums() {
+    check("> 06 20 03 00 00 00;damaged;+50;ok;ok", "< ok;! again;< result FF books of the box damaged;< fail FF");
+    check("> 06 50 03 00 00 00;damaged;+50;ok", "< ok;! sums day;< fail FF");
+    // It says how a sale stands by nothing but its result.
+    check("> 06 20 03 00 00 00;ready;accept 1;damaged;paid 1;+50;ok;ok", "< ok;! again;< result 00;< done;! taken 1");
 }
 
 #[test]
@@ -840,6 +848,7 @@ fn answer(words: &[&str]) -> TillAnswer {
         ["norepeat"] => TillAnswer::NothingToRepeat { ticket: None },
         ["ready"] => TillAnswer::Status { ready: Ok(()) },
         ["notready"] => TillAnswer::Status { ready: Err(Refusal::NoLine) },
+        ["damaged"] => TillAnswer::Status { ready: Err(Refusal::NoSales(NoSales::StoreDamaged)) },
         ["totals"] => TillAnswer::Totals(Totals {
             of: Span::Day,
             mark: 77,

@@ -101,7 +101,12 @@ impl Rig {
     pub(super) fn start_with_files(&mut self, files: u32) {
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_tillgate")]);
-        self.begin_by(shell);
+        self.start_by(shell);
+    }
+
+    /// The same, by a program that becomes the daemon.
+    pub(super) fn start_by(&mut self, program: Command) {
+        self.begin_by(program);
         self.is_open();
     }
 
@@ -144,6 +149,11 @@ impl Rig {
             ended.is_some()
         });
         (ended.unwrap(), self.log().split_off(self.log_began))
+    }
+
+    /// Whether the daemon has ended by itself.
+    pub(super) fn has_ended(&mut self) -> bool {
+        self.daemon.as_mut().unwrap().try_wait().unwrap().is_some()
     }
 
     /// Starts the daemon if it has ended meanwhile.
@@ -256,11 +266,17 @@ impl Rig {
         assert!(self.runtime.block_on(self.platform.as_ref().unwrap().switch(Fault { call, fault, count, ms })));
     }
 
-    /// A phone that has accepted the terms.
-    pub(super) fn phone(&self) -> Phone {
+    /// A phone that has opened the portal.
+    pub(super) fn stranger(&self) -> Phone {
         let visitor = Visitor::new("en");
         let mut phone = Phone { visitor, handle: self.runtime.handle().clone(), stage: self.stage.portal.to_string() };
         phone.open("/");
+        phone
+    }
+
+    /// A phone that has accepted the terms.
+    pub(super) fn phone(&self) -> Phone {
+        let mut phone = self.stranger();
         phone.send("/login");
         phone.sees("/till");
         phone
@@ -437,6 +453,11 @@ impl Till {
     /// Asks for the result of a ticket.
     pub(super) fn last(&self, ticket: Option<Ticket>) -> Last {
         self.on_line(move |player, show| player.last(ticket, show)).recv_timeout(WAIT).unwrap().unwrap()
+    }
+
+    /// Asks for the last result; `None`: the box does not say, neither this nor that.
+    pub(super) fn tries_last(&self) -> Option<Last> {
+        self.on_line(|player, show| player.last(None, show)).recv_timeout(WAIT).unwrap().ok()
     }
 
     pub(super) fn totals(&self) -> Sums {
