@@ -7,6 +7,7 @@ use crate::gateway::{Gateway, Ins, LOOKS_MAX, Look, Outs};
 use crate::inbox::Inbox;
 use crate::network::announce::{Announcer, Offer};
 use crate::network::{Conversation, Neighbours, Reaches};
+use crate::passed::Passed;
 use crate::platform::Desk;
 use crate::platform::channel::{Channel, ChannelSettings};
 use crate::platform::counter::{Counter, CounterSettings};
@@ -14,6 +15,7 @@ use crate::portal::{self, Language, MacOf, Portal, PortalSettings, SecureSetting
 use crate::ring::Stopped;
 use crate::shop::event::{Event, NoSales};
 use crate::shop::{LineState, Shop};
+use crate::sockets;
 use crate::store::{self, DISK_LOW_BYTES, Store, WholeCheck, disk_free_bytes};
 use crate::till::{self, Protocol, ReceiptFacts, TillSettings, Tills};
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -38,6 +40,8 @@ const FILES_KEPT: u64 = 192;
 const CONNECTIONS_MIN: u64 = 64;
 /// What the name of a backup on its way ends with, before its number.
 const BACKUP: &str = "backup-";
+/// What brings the units in line with the configuration.
+const AGAIN: &str = "systemctl daemon-reload, then restart its sockets and tillgate.service";
 static BACKUPS: AtomicU64 = AtomicU64::new(0);
 
 /// Why the daemon cannot start, or why it ended by itself. The text says what failed; `source` says why.
@@ -91,7 +95,13 @@ pub fn runtime() -> io::Result<Runtime> {
 
 impl Daemon {
     /// Starts everything. `framed_by`: an origin whose pages may show the portal in a frame; for the demonstration only.
-    pub fn start(config: &Config, runtime: Arc<Runtime>, framed_by: Option<&str>) -> Result<Daemon, DaemonError> {
+    /// `passed`: the portal's listeners that are open already.
+    pub fn start(
+        config: &Config,
+        runtime: Arc<Runtime>,
+        framed_by: Option<&str>,
+        mut passed: Passed,
+    ) -> Result<Daemon, DaemonError> {
         let fail = DaemonError::new;
         let handle = runtime.handle();
         let mut store = Store::open(&config.store).map_err(|e| fail("the store cannot be opened")(e.into()))?;
@@ -114,8 +124,11 @@ impl Daemon {
         let (reaches, neighbours) = network.unzip();
         let mut settings = portal_settings(config, framed_by);
         settings.mac_of = neighbours.map(|neighbours| MacOf::new(move |ip| neighbours.mac_of(ip)));
-        let portal = Portal::bind(handle, settings, inbox.clone());
+        let portal = Portal::bind(handle, settings, &mut passed, inbox.clone());
         let portal = portal.map_err(|e| fail("the portal cannot be opened")(e.into()))?;
+        for address in passed.left() {
+            tracing::warn!(%address, "the service manager listens where the configuration does not: {AGAIN}");
+        }
         let facts = ReceiptFacts { shop_name: config.shop.name.clone(), time_zone: time_zone(config) };
         let tills = Tills::start(config.tills.iter().map(|t| till_settings(config, t)).collect(), &facts, &inbox);
         let tills = tills.map_err(|e| fail("the tills cannot be opened")(e.into()))?;
@@ -201,9 +214,10 @@ impl Daemon {
 pub fn run(config: &Config, file: &Path) -> Result<(), DaemonError> {
     use tokio::signal::unix::{SignalKind, signal};
     let fail = DaemonError::new;
+    let passed = Passed::from_env();
     allow_files();
     let runtime = Arc::new(runtime().map_err(|e| fail("the system gives no threads")(e.into()))?);
-    let daemon = Daemon::start(config, Arc::clone(&runtime), None)?;
+    let daemon = Daemon::start(config, Arc::clone(&runtime), None, passed)?;
     let tills = config.tills.len();
     tracing::info!(portal = ?daemon.portal(), platform = %config.platform.url, tills, "ready");
     // Without systemd there is nobody to tell.
@@ -330,19 +344,16 @@ fn offers(config: &Config) -> Vec<Offer> {
 
 fn secure_settings(config: &Config) -> Option<SecureSettings> {
     let config::Secure { listen, certificate, key } = config.portal.secure.clone()?;
-    Some(SecureSettings { listen: on_both(config, listen), certificate, key })
-}
-
-/// Where guests come by version 6 as well, the box's own address by that is listened on, too.
-fn on_both(config: &Config, listen: SocketAddr) -> Vec<SocketAddr> {
-    let six = config.network.as_ref().and_then(|network| network.guests.ipv6);
-    let six = six.filter(|_| listen.is_ipv4()).map(|net| SocketAddr::from((net.addr(), listen.port())));
-    std::iter::once(listen).chain(six).collect()
+    Some(SecureSettings { listen: sockets::addresses(listen, config.network.as_ref()), certificate, key })
 }
 
 fn portal_settings(config: &Config, framed_by: Option<&str>) -> PortalSettings {
     let tills = config.tills.iter().map(|till| (till.number, till.label.clone())).collect();
-    let mut settings = PortalSettings::new(on_both(config, config.portal.listen), config.shop.name.clone(), tills);
+    let mut settings = PortalSettings::new(
+        sockets::addresses(config.portal.listen, config.network.as_ref()),
+        config.shop.name.clone(),
+        tills,
+    );
     settings.public_base = Some(config.portal.url.clone());
     settings.secure = secure_settings(config);
     settings.limits = portal_limits(config.tills.len(), config.portal.phones_per_address);

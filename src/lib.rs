@@ -16,6 +16,7 @@ pub mod shop;
 pub mod inbox;
 
 pub mod network;
+pub mod passed;
 pub mod platform;
 pub mod portal;
 pub mod sandbox;
@@ -34,3 +35,4 @@ pub mod gateway;
 pub mod listing;
 pub mod logging;
 pub mod ring;
+pub mod sockets;

@@ -1,5 +1,8 @@
 //! The command line: reads arguments, calls one thing, says how it went. Decides nothing.
 
+#[cfg(feature = "pages")]
+mod pages;
+
 use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -18,6 +21,7 @@ use tillgate::logging;
 use tillgate::network::command::{self as network_command, Ended, NetworkArgs};
 use tillgate::network::{netd, ruleset};
 use tillgate::sandbox::{self, SandboxArgs};
+use tillgate::sockets;
 use tillgate::store::{self, Books, Verified, VerifyError};
 use tillgate::till::{self, ListenArgs, TillArgs};
 
@@ -68,6 +72,27 @@ enum Command {
     #[command(after_help = NETWORK_EXAMPLES)]
     Network(NetworkArgs),
     Netd(NetdArgs),
+    Sockets(SocketsArgs),
+    #[cfg(feature = "pages")]
+    Pages(pages::PagesArgs),
+}
+
+/// Write the units of the sockets that the service manager holds for the portal
+///
+/// systemd calls this at each start of the machine and each `systemctl daemon-reload`.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  tillgate sockets --config /etc/tillgate/tillgate.toml /run/systemd/generator
+
+Exit codes: 0 they are there, 1 they cannot be written, 2 the configuration cannot be used")]
+struct SocketsArgs {
+    /// The configuration; only [portal] and [network] are read
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The folder for the units
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
 }
 
 /// Run the daemon
@@ -257,7 +282,10 @@ fn main() -> ExitCode {
         | Command::Listen(_)
         | Command::Sandbox(_)
         | Command::Demo(_)
-        | Command::Network(_) => logging::LevelFilter::WARN,
+        | Command::Network(_)
+        | Command::Sockets(_) => logging::LevelFilter::WARN,
+        #[cfg(feature = "pages")]
+        Command::Pages(_) => logging::LevelFilter::WARN,
     };
     let exit = match logging::start(usual) {
         Ok(()) => match cli.command {
@@ -274,6 +302,9 @@ fn main() -> ExitCode {
             Command::Demo(args) => demo(&args),
             Command::Network(args) => network(&args),
             Command::Netd(args) => helper(&args),
+            Command::Sockets(args) => write_sockets(&args),
+            #[cfg(feature = "pages")]
+            Command::Pages(args) => pages::write(&args, <Cli as clap::CommandFactory>::command()),
         },
         Err(cause) => fail(&cause, Exit::Usage),
     };
@@ -343,6 +374,16 @@ fn helper(args: &NetdArgs) -> Exit {
     match ended {
         Ok(()) => Exit::Good,
         Err(error) => fail(&error, Exit::No),
+    }
+}
+
+fn write_sockets(args: &SocketsArgs) -> Exit {
+    match sockets::units(&args.config) {
+        Ok(units) => match sockets::write(&args.folder, &units) {
+            Ok(()) => Exit::Good,
+            Err(cause) => fail(&cause, Exit::No),
+        },
+        Err(faults) => fail(&faults, Exit::Usage),
     }
 }
 

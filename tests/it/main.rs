@@ -19,6 +19,7 @@ mod pace;
 mod platform;
 mod port;
 mod portal;
+mod service;
 mod store;
 mod tcp;
 mod till;
