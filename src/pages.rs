@@ -37,12 +37,12 @@ fn write_all(folder: &Path, program: Command) -> io::Result<()> {
 fn page(folder: &Path, command: &Command) -> io::Result<()> {
     let name = command.get_display_name().unwrap_or_else(|| command.get_name());
     let man = clap_mangen::Man::new(command.clone()).title(name.to_uppercase()).section("8").manual("Tillgate");
-    let mut page = Vec::new();
-    man.source(concat!("tillgate ", env!("CARGO_PKG_VERSION"))).render(&mut page)?;
+    let mut bytes = Vec::new();
+    man.source(concat!("tillgate ", env!("CARGO_PKG_VERSION"))).render(&mut bytes)?;
     // Examples and exit codes stand line by line.
-    let page = String::from_utf8_lossy(&page)
+    let text = String::from_utf8_lossy(&bytes)
         .replace(".SH EXTRA\n", ".SH NOTES\n.nf\n")
         .replace("\n.SH VERSION", "\n.fi\n.SH VERSION");
-    std::fs::write(folder.join(format!("{name}.8")), page)?;
+    std::fs::write(folder.join(format!("{name}.8")), text)?;
     command.get_subcommands().filter(|below| !below.is_hide_set()).try_for_each(|below| page(folder, below))
 }
