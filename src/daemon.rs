@@ -273,7 +273,9 @@ fn reload(daemon: &Daemon, file: &Path) {
     let whole = |error: DaemonError| format!("{error}: {}", error.cause);
     match read.and_then(|config| daemon.reload(&config).map_err(whole)) {
         Ok(()) => tracing::info!("pins, certificates and key read anew"),
-        Err(error) => tracing::error!(%error, "pins, certificates and key stay as they were"),
+        Err(error) => {
+            tracing::error!(message_id = "3981b90f5974426d80a028a68b3d515d", %error, "pins, certificates and key stay as they were")
+        }
     }
 }
 
@@ -298,7 +300,7 @@ fn read_whole(check: WholeCheck, inbox: Inbox) -> io::Result<()> {
     let read = move || match check.run() {
         Ok(()) => tracing::info!("the store was read to its end: nothing is wrong"),
         Err(what) => {
-            tracing::error!(%what, "the store is damaged: no new sales; stop, keep the files, restore a backup");
+            tracing::error!(message_id = "d1fe47074cd049e0a626dd6ee1a067db", %what, "the store is damaged: no new sales; stop, keep the files, restore a backup");
             inbox.put_blocking(Event::NewSales(Err(NoSales::StoreDamaged)));
         }
     };

@@ -695,6 +695,20 @@ fn unfinished_ignored_and_sleeping_code_is_caught() {
 }
 
 #[test]
+fn each_message_that_needs_a_person_is_in_the_journals_catalogue_and_the_other_way_round() {
+    let named: BTreeSet<String> = sources()
+        .iter()
+        .flat_map(|file| file.text.split("message_id = \"").skip(1).filter_map(|rest| rest.split('"').next()))
+        .map(str::to_owned)
+        .collect();
+    let catalogue = std::fs::read_to_string("packaging/systemd/tillgate.catalog").unwrap();
+    let known: BTreeSet<String> =
+        catalogue.lines().filter_map(|line| line.strip_prefix("-- ")).map(str::to_owned).collect();
+    assert_eq!(named, known);
+    assert!(known.iter().all(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit())), "{known:?}");
+}
+
+#[test]
 fn a_banned_crate_and_a_foreign_path_are_caught() {
     assert_eq!(banned_crates("[[package]]\nname = \"openssl\"\n").len(), 1);
     assert_eq!(banned_crates("[[package]]\nname = \"openssl-probe\"\n").len(), 0);

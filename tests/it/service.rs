@@ -23,14 +23,16 @@ impl Shop {
     fn new() -> Shop {
         let stage = Stage::new().unwrap();
         let nobody = "127.0.0.1:9".parse().unwrap();
-        let config = stage.write_config(nobody, &[(TillNumber::new(7).unwrap(), Path::new("/dev/ttyNONE"))], "").unwrap();
+        let config =
+            stage.write_config(nobody, &[(TillNumber::new(7).unwrap(), Path::new("/dev/ttyNONE"))], "").unwrap();
         let listener = TcpListener::bind(stage.portal).unwrap();
         Shop { stage, config, listener }
     }
 
     fn start(&self, name: &str) -> Daemon {
         let passed: OwnedFd = self.listener.try_clone().unwrap().into();
-        let script = "exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_FDNAMES=$2 LISTEN_PID=$$ exec \"$0\" run --config \"$1\"";
+        let script =
+            "exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_FDNAMES=$2 LISTEN_PID=$$ exec \"$0\" run --config \"$1\"";
         let log = File::create(self.stage.file("daemon.log")).unwrap();
         let daemon = Command::new("sh")
             .args(["-c", script, env!("CARGO_BIN_EXE_tillgate")])
