@@ -1,6 +1,6 @@
 //! Man pages and completions, made from the command line as it is. Of the package's build only: no release has it.
 
-use super::{Exit, fail};
+use crate::{Exit, fail};
 use clap::{Args, Command, ValueEnum};
 use clap_complete::Shell;
 use std::io;
