@@ -1,5 +1,6 @@
 //! One TOML file becomes a typed configuration, or a list of all that is wrong with it. Opens no port and no socket.
 
+mod credential;
 mod fault;
 #[cfg(feature = "fuzzing")]
 pub mod fuzz;
@@ -9,6 +10,7 @@ mod platform;
 mod reader;
 mod till;
 
+pub use credential::{MARK as CREDENTIAL, is_credential, is_elsewhere};
 pub use fault::{FAULTS_MAX, Fault, Faults};
 pub use platform::{NAMED, Named, Platform, Trust};
 pub use till::Till;
@@ -170,6 +172,29 @@ impl Config {
     /// `[network]` alone, for a program that may not read the shop's keys. Looks at no file that the configuration names
     /// but a passphrase of the Wi-Fi. `None`: the file has no such section. What is wrong elsewhere is not its affair.
     pub fn load_network(file: &Path) -> Result<Option<NetworkSettings>, Faults> {
+        Config::load_part(file, |reader, root| {
+            let portal = root.has("network").then(|| need_doors(reader, root))?;
+            network::read(reader, root, portal.as_ref())
+        })
+    }
+
+    /// Where the portal listens, and `[network]` if the file has it. Looks at no certificate; what is wrong elsewhere does
+    /// not matter here.
+    pub fn load_doors(file: &Path) -> Result<(Portal, Option<NetworkSettings>), Faults> {
+        let missing = || Faults::Wrong(Vec::new());
+        let found = Config::load_part(file, |reader, root| {
+            let portal = need_doors(reader, root);
+            let network = network::read(reader, root, portal.as_ref());
+            Some((portal?, network))
+        });
+        found.and_then(|found| found.ok_or_else(missing))
+    }
+
+    /// What `read` makes of the file; a fault if it finds one.
+    fn load_part<T>(
+        file: &Path,
+        read: impl for<'t> FnOnce(&mut Reader<'t>, &mut Section<'t>) -> Option<T>,
+    ) -> Result<Option<T>, Faults> {
         let bytes = pair::read(file).map_err(|cause| Faults::Unreadable { file: file.to_owned(), cause })?;
         let text = String::from_utf8_lossy(&bytes);
         let mut reader = Reader::new(file, &text);
@@ -178,17 +203,9 @@ impl Config {
             reader.fault(&error.span().unwrap_or(0..0), error.message(), "see `tillgate check`");
         }
         let mut root = Section::root(&table);
-        let network = if errors.is_empty() && root.has("network") {
-            let portal = reader.section(&mut root, "portal").and_then(|section| read_doors(&mut reader, section));
-            if portal.is_none() {
-                reader.fault(&(0..0), "where the portal listens cannot be read", "see `tillgate check`");
-            }
-            network::read(&mut reader, &mut root, portal.as_ref())
-        } else {
-            None
-        };
+        let part = if errors.is_empty() { read(&mut reader, &mut root) } else { None };
         match reader.into_found() {
-            (faults, _) if faults.is_empty() => Ok(network),
+            (faults, _) if faults.is_empty() => Ok(part),
             (faults, _) => Err(Faults::Wrong(faults)),
         }
     }
@@ -386,6 +403,15 @@ fn read_portal<'t>(reader: &mut Reader<'t>, mut portal: Section<'t>) -> Option<P
     Some(Portal { listen: listen?, url: url?, secure: secure?, phones_per_address })
 }
 
+/// The same, with a fault where it cannot be read.
+fn need_doors<'t>(reader: &mut Reader<'t>, root: &mut Section<'t>) -> Option<Portal> {
+    let portal = reader.section(root, "portal").and_then(|section| read_doors(reader, section));
+    if portal.is_none() {
+        reader.fault(&(0..0), "where the portal listens cannot be read in [portal]", "see `tillgate check`");
+    }
+    portal
+}
+
 /// Where the portal listens, its files unseen.
 fn read_doors<'t>(reader: &mut Reader<'t>, mut portal: Section<'t>) -> Option<Portal> {
     let [listen, url, secure] = ["listen", "url", "secure_listen"].map(|key| reader.text(&mut portal, key));
@@ -417,8 +443,7 @@ fn read_secure(
         return None;
     };
     let place = socket(reader, listen);
-    let [certificate, key] =
-        [certificate, key].map(|text| absolute(reader, text).map(|value| At { value, span: text.span.clone() }));
+    let [certificate, key] = [certificate, key].map(|text| credential::file(reader, text));
     let (place, certificate, key) = (place?, certificate?, key?);
     check_pair(reader, &certificate, &key);
     let (url, at) = url?;
@@ -428,7 +453,8 @@ fn read_secure(
         reader.fault(&at, what, "write url = \"https://pay.shop.example\", with the certificate's name");
         return None;
     };
-    if let Ok(chain) = pair::certificates(&certificate.value)
+    if !credential::is_elsewhere(&certificate.value)
+        && let Ok(chain) = pair::certificates(&certificate.value)
         && !pair::is_for(&chain, host)
     {
         let what = format!("{} is not a certificate for {host}", certificate.value.display());
@@ -443,6 +469,9 @@ pub fn state_of(store: &Path) -> PathBuf {
 }
 
 fn check_pair(reader: &mut Reader<'_>, certificate: &At<PathBuf>, key: &At<PathBuf>) {
+    if credential::is_elsewhere(&certificate.value) || credential::is_elsewhere(&key.value) {
+        return;
+    }
     let chain = pair::certificates(&certificate.value).map_err(|what| {
         reader.fault(&certificate.span, what, "put the certificate that the platform gave this shop there, in PEM");
     });

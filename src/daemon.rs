@@ -10,6 +10,7 @@ use crate::gateway::{Gateway, Ins, LOOKS_MAX, Look, Outs};
 use crate::inbox::Inbox;
 use crate::network::announce::{Announcer, Offer};
 use crate::network::{Conversation, Neighbours, Reaches};
+use crate::passed::Passed;
 use crate::platform::counter::{Counter, CounterSettings};
 use crate::platform::life::Nearness;
 use crate::platform::renewal::{Own, Renewal};
@@ -18,6 +19,7 @@ use crate::portal::{self, ClosedNow, Language, MacOf, Portal, PortalSettings, Se
 use crate::ring::Stopped;
 use crate::shop::event::{Event, PlatformEvent};
 use crate::shop::{LineState, Shop};
+use crate::sockets;
 use crate::store;
 use crate::till::{self, Protocol, ReceiptFacts, TillSettings, Tills};
 use closed::Closed;
@@ -44,6 +46,8 @@ const FILES_KEPT: u64 = 192;
 const CONNECTIONS_MIN: u64 = 64;
 /// What the name of a backup on its way ends with, before its number.
 const BACKUP: &str = "backup-";
+/// What brings the units in line with the configuration.
+const AGAIN: &str = "systemctl daemon-reload, then restart its sockets and tillgate.service";
 static BACKUPS: AtomicU64 = AtomicU64::new(0);
 
 /// Why the daemon cannot start, or why it ended by itself. The text says what failed; `source` says why.
@@ -100,7 +104,13 @@ pub fn runtime() -> io::Result<Runtime> {
 
 impl Daemon {
     /// Starts everything. `framed_by`: an origin whose pages may show the portal in a frame; for the demonstration only.
-    pub fn start(config: &Config, runtime: Arc<Runtime>, framed_by: Option<&str>) -> Result<Daemon, DaemonError> {
+    /// `passed`: the portal's listeners that are open already.
+    pub fn start(
+        config: &Config,
+        runtime: Arc<Runtime>,
+        framed_by: Option<&str>,
+        passed: Passed,
+    ) -> Result<Daemon, DaemonError> {
         let fail = DaemonError::new;
         let handle = runtime.handle();
         let found = lasting::open(&config.store)?;
@@ -111,10 +121,7 @@ impl Daemon {
 
         let (inbox, events) = Inbox::new();
         let url = config.platform.url.clone();
-        let open =
-            config.platform.channel().map_err(|e| fail("the channel to the platform cannot be set up")(e.into()))?;
-        let settings = CounterSettings { shop_name: config.shop.name.clone(), portal_url: config.portal.url.clone() };
-        let counter = Arc::new(Counter::new(open.while_dated(Clock::judges_certificates), settings));
+        let counter = Arc::new(counter(config)?);
         let renewal = Arc::new(Renewal::start(handle, own(config), Arc::clone(&counter), clock.clone()));
         let desk = Desk::start(handle, Arc::clone(&counter), inbox.clone());
         let network = config.network.as_ref().map(|network| {
@@ -126,8 +133,7 @@ impl Daemon {
         settings.mac_of = neighbours.map(|neighbours| MacOf::new(move |ip| neighbours.mac_of(ip)));
         let asked = Arc::clone(&care);
         settings.closed = Some(ClosedNow::new(move || asked.is_closed()));
-        let portal = Portal::bind(handle, settings, inbox.clone());
-        let portal = portal.map_err(|e| fail("the portal cannot be opened")(e.into()))?;
+        let portal = bind(handle, settings, passed, &inbox)?;
         let facts = ReceiptFacts { shop_name: config.shop.name.clone(), time_zone: time_zone(config) };
         let tills = Tills::start(config.tills.iter().map(|t| till_settings(config, t)).collect(), &facts, &inbox);
         let tills = tills.map_err(|e| fail("the tills cannot be opened")(e.into()))?;
@@ -232,6 +238,28 @@ impl Daemon {
     }
 }
 
+/// The platform's counter, which is called by nobody yet.
+fn counter(config: &Config) -> Result<Counter, DaemonError> {
+    let open = config.platform.channel();
+    let open = open.map_err(|e| DaemonError::new("the channel to the platform cannot be set up")(e.into()))?;
+    let settings = CounterSettings { shop_name: config.shop.name.clone(), portal_url: config.portal.url.clone() };
+    Ok(Counter::new(open.while_dated(Clock::judges_certificates), settings))
+}
+
+fn bind(
+    handle: &Handle,
+    settings: PortalSettings,
+    mut passed: Passed,
+    inbox: &Inbox,
+) -> Result<portal::ClosedPortal, DaemonError> {
+    let portal = Portal::bind(handle, settings, &mut passed, inbox.clone());
+    let portal = portal.map_err(|e| DaemonError::new("the portal cannot be opened")(e.into()))?;
+    for address in passed.left() {
+        tracing::warn!(%address, "the service manager listens where the configuration does not: {AGAIN}");
+    }
+    Ok(portal)
+}
+
 /// What the thread of the ring does until it is told to stop.
 type Work = Box<dyn FnOnce(Ins, &Handle) -> Result<(), Stopped> + Send>;
 
@@ -272,6 +300,7 @@ fn work(
 pub fn run(config: &Config, file: &Path) -> Result<(), DaemonError> {
     use tokio::signal::unix::{SignalKind, signal};
     let fail = DaemonError::new;
+    let passed = Passed::from_env();
     allow_files();
     let runtime = Arc::new(runtime().map_err(|e| fail("the system gives no threads")(e.into()))?);
     // Before anything is open: a reload that comes early must not end the daemon.
@@ -279,7 +308,7 @@ pub fn run(config: &Config, file: &Path) -> Result<(), DaemonError> {
         let _inside = runtime.enter();
         [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal)
     };
-    let daemon = Daemon::start(config, Arc::clone(&runtime), None)?;
+    let daemon = Daemon::start(config, Arc::clone(&runtime), None, passed)?;
     let tills = config.tills.len();
     tracing::info!(portal = ?daemon.portal(), platform = %config.platform.url, tills, "ready");
     // Without systemd there is nobody to tell.
@@ -334,7 +363,9 @@ fn reload(daemon: &Daemon, file: &Path) {
     let whole = |error: DaemonError| format!("{error}: {}", error.cause);
     match read.and_then(|config| daemon.reload(&config).map_err(whole)) {
         Ok(()) => tracing::info!("pins, certificates and key read anew"),
-        Err(error) => tracing::error!(%error, "pins, certificates and key stay as they were"),
+        Err(error) => {
+            tracing::error!(message_id = "3981b90f5974426d80a028a68b3d515d", %error, "pins, certificates and key stay as they were")
+        }
     }
 }
 
@@ -395,19 +426,16 @@ fn offers(config: &Config) -> Vec<Offer> {
 
 fn secure_settings(config: &Config) -> Option<SecureSettings> {
     let config::Secure { listen, certificate, key } = config.portal.secure.clone()?;
-    Some(SecureSettings { listen: on_both(config, listen), certificate, key })
-}
-
-/// Where guests come by version 6 as well, the box's own address by that is listened on, too.
-fn on_both(config: &Config, listen: SocketAddr) -> Vec<SocketAddr> {
-    let six = config.network.as_ref().and_then(|network| network.guests.ipv6);
-    let six = six.filter(|_| listen.is_ipv4()).map(|net| SocketAddr::from((net.addr(), listen.port())));
-    std::iter::once(listen).chain(six).collect()
+    Some(SecureSettings { listen: sockets::addresses(listen, config.network.as_ref()), certificate, key })
 }
 
 fn portal_settings(config: &Config, framed_by: Option<&str>) -> PortalSettings {
     let tills = config.tills.iter().map(|till| (till.number, till.label.clone())).collect();
-    let mut settings = PortalSettings::new(on_both(config, config.portal.listen), config.shop.name.clone(), tills);
+    let mut settings = PortalSettings::new(
+        sockets::addresses(config.portal.listen, config.network.as_ref()),
+        config.shop.name.clone(),
+        tills,
+    );
     settings.public_base = Some(config.portal.url.clone());
     settings.secure = secure_settings(config);
     settings.limits = portal_limits(config.tills.len(), config.portal.phones_per_address);

@@ -213,7 +213,11 @@ impl Disk {
         self.low = low;
         let reserve = if low { self.reserve.give_up() } else { self.reserve.hold() };
         if low {
-            tracing::error!("less than {} MiB of disk left: new sales are refused; make room", DISK_LOW_BYTES >> 20);
+            tracing::error!(
+                message_id = "6274d9b44bae4c4498121f2a70ddc43d",
+                "less than {} MiB of disk left: new sales are refused; make room",
+                DISK_LOW_BYTES >> 20
+            );
         }
         if let Err(error) = reserve {
             tracing::warn!(%error, "the reserve file beside the store could not be changed");
@@ -274,7 +278,9 @@ fn dispatch(outs: &Outs, disk: &Disk, effect: Effect) {
                 Err(error) => tracing::error!(%error, till = till.number(), "the totals could not be read"),
             }
         }
-        Effect::Alarm(alarm) => tracing::error!(alarm = ?alarm, "a person must look"),
+        Effect::Alarm(alarm) => {
+            tracing::error!(message_id = "723123cdfad94111a45e226724982d68", alarm = ?alarm, "a person must look")
+        }
     }
 }
 

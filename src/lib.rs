@@ -16,6 +16,7 @@ pub mod shop;
 pub mod inbox;
 
 pub mod network;
+pub mod passed;
 pub mod platform;
 pub mod portal;
 pub mod sandbox;
@@ -35,3 +36,4 @@ pub mod listing;
 pub mod logging;
 pub mod ring;
 pub mod setup;
+pub mod sockets;

@@ -4,7 +4,9 @@ use std::fmt;
 use std::io::{self, IsTerminal};
 pub use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
+use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
@@ -55,13 +57,26 @@ pub fn start(usual: LevelFilter) -> Result<(), LogError> {
     let lines = journal.is_none().then(|| {
         // Colours need a feature of the library, which says so on every terminal, or panics, if they are asked for.
         let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false);
-        lines.with_target(level >= LevelFilter::DEBUG).with_filter(ours())
+        lines
+            .with_target(level >= LevelFilter::DEBUG)
+            .fmt_fields(debug_fn(write_field).delimited(" "))
+            .with_filter(ours())
     });
     tracing_subscriber::registry().with(journal).with(lines).try_init().map_err(LogError::Twice)?;
     if let Some(cause) = missing {
         tracing::warn!(%cause, "cannot reach the journal: lines go to standard error");
     }
     Ok(())
+}
+
+/// A field on a line for people. The journal's catalogue (`packaging/systemd/tillgate.catalog`) knows messages by their
+/// ids; to people these say nothing.
+fn write_field(line: &mut Writer<'_>, field: &tracing::field::Field, value: &dyn fmt::Debug) -> fmt::Result {
+    match field.name() {
+        "message" => write!(line, "{value:?}"),
+        "message_id" => Ok(()),
+        name => write!(line, "{name}={value:?}"),
+    }
 }
 
 fn level(text: Option<&str>, usual: LevelFilter) -> Result<LevelFilter, LogError> {
@@ -85,7 +100,12 @@ pub fn abort_on_panic() {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let thread = std::thread::current();
         let thread = thread.name().unwrap_or("unnamed");
-        tracing::error!(place, thread, "panic: {text}; this is a mistake in tillgate, please report it");
+        tracing::error!(
+            message_id = "e8424f1d42d3415aae77459ed53dece9",
+            place,
+            thread,
+            "panic: {text}; this is a mistake in tillgate, please report it"
+        );
         if !tracing::enabled!(tracing::Level::ERROR) {
             eprintln!("tillgate: panic at {place} in thread {thread}: {text}; this is a mistake in tillgate");
         }

@@ -1,5 +1,8 @@
 //! The command line: reads arguments, calls one thing, says how it went. Decides nothing.
 
+#[cfg(feature = "pages")]
+mod pages;
+
 use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -21,6 +24,7 @@ use tillgate::platform::command::{self as platform_command, EnrollArgs};
 use tillgate::platform::enrol::Remedy;
 use tillgate::sandbox::{self, SandboxArgs};
 use tillgate::setup::{self, SetupArgs};
+use tillgate::sockets;
 use tillgate::store::{self, Books, Newer, Verified, VerifyError};
 use tillgate::till::{self, ListenArgs, TillArgs};
 
@@ -76,6 +80,27 @@ enum Command {
     Network(NetworkArgs),
     Netd(NetdArgs),
     Enroll(EnrollArgs),
+    Sockets(SocketsArgs),
+    #[cfg(feature = "pages")]
+    Pages(pages::PagesArgs),
+}
+
+/// Write the units of the sockets that the service manager holds for the portal
+///
+/// systemd calls this at each start of the machine and each `systemctl daemon-reload`.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  tillgate sockets --config /etc/tillgate/tillgate.toml /run/systemd/generator
+
+Exit codes: 0 they are there, 1 they cannot be written, 2 the configuration cannot be used")]
+struct SocketsArgs {
+    /// The configuration; only [portal] and [network] are read
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The folder for the units
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
 }
 
 /// Run the daemon
@@ -230,7 +255,7 @@ struct BackupArgs {
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  systemctl stop tillgate
+  systemctl stop 'tillgate-http*' tillgate
   tillgate restore /var/lib/tillgate/backups/tillgate-2027-01-15-r4711.db
   systemctl start tillgate
 
@@ -291,7 +316,10 @@ fn main() -> ExitCode {
         | Command::Sandbox(_)
         | Command::Demo(_)
         | Command::Network(_)
-        | Command::Enroll(_) => logging::LevelFilter::WARN,
+        | Command::Enroll(_)
+        | Command::Sockets(_) => logging::LevelFilter::WARN,
+        #[cfg(feature = "pages")]
+        Command::Pages(_) => logging::LevelFilter::WARN,
     };
     let exit = match logging::start(usual) {
         Ok(()) => match cli.command {
@@ -311,6 +339,9 @@ fn main() -> ExitCode {
             Command::Network(args) => network(&args),
             Command::Netd(args) => helper(&args),
             Command::Enroll(args) => enroll(&args),
+            Command::Sockets(args) => write_sockets(&args),
+            #[cfg(feature = "pages")]
+            Command::Pages(args) => pages::write(&args, <Cli as clap::CommandFactory>::command()),
         },
         Err(cause) => fail(&cause, Exit::Usage),
     };
@@ -399,6 +430,16 @@ fn enroll(args: &EnrollArgs) -> Exit {
             };
             fail(&error, exit)
         }
+    }
+}
+
+fn write_sockets(args: &SocketsArgs) -> Exit {
+    match sockets::units(&args.config) {
+        Ok(units) => match sockets::write(&args.folder, &units) {
+            Ok(()) => Exit::Good,
+            Err(cause) => fail(&cause, Exit::No),
+        },
+        Err(faults) => fail(&faults, Exit::Usage),
     }
 }
 

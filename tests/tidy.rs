@@ -16,13 +16,15 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("shop", &[]),
     ("inbox", &["shop"]),
     ("clock", &["shop"]),
+    ("passed", &[]),
     ("till", &["shop", "inbox", "clock"]),
-    ("portal", &["shop", "inbox", "clock"]),
+    ("portal", &["shop", "inbox", "clock", "passed"]),
     ("platform", &["shop", "inbox", "clock"]),
     ("network", &["shop", "inbox", "clock"]),
     ("store", &["shop", "inbox", "clock"]),
     ("sandbox", &["shop", "clock"]),
     ("config", &["shop", "till", "network", "platform"]),
+    ("sockets", &["config", "network", "passed"]),
     ("control", &[]),
     ("logging", &[]),
     ("listing", &["shop", "store", "control"]),
@@ -32,20 +34,22 @@ const FLOORS: &[(&str, &[&str])] = &[
         "daemon",
         &[
             "shop", "inbox", "clock", "till", "portal", "platform", "network", "store", "config", "control", "logging",
-            "listing", "ring", "gateway",
+            "listing", "ring", "gateway", "passed", "sockets",
         ],
     ),
     (
         "demo",
         &[
             "shop", "inbox", "clock", "till", "portal", "platform", "network", "store", "sandbox", "config", "control",
-            "logging", "listing", "ring", "gateway", "daemon",
+            "logging", "listing", "ring", "gateway", "passed", "daemon",
         ],
     ),
     ("doctor", &["shop", "clock", "config", "control", "network", "platform", "store", "till"]),
     ("setup", &["shop", "till", "network", "platform", "config", "doctor"]),
     // Built for fuzzing only.
     ("fuzz", &["shop", "till", "portal", "platform", "store", "config"]),
+    // Of the package's build only.
+    ("pages", &[]),
     ("lib", &[]),
 ];
 
@@ -57,7 +61,9 @@ const HOMES: &[(&str, &[&str])] = &[
     ("askama", &["portal", "sandbox", "demo"]),
     ("axum", &["portal", "sandbox", "demo"]),
     ("bytes", &["portal", "platform", "sandbox", "demo"]),
-    ("clap", &["main", "till", "network", "platform", "sandbox", "listing", "demo", "doctor", "setup"]),
+    ("clap", &["main", "till", "network", "platform", "sandbox", "listing", "demo", "doctor", "setup", "pages"]),
+    ("clap_complete", &["pages"]),
+    ("clap_mangen", &["pages"]),
     ("fixed_decimal", &["portal"]),
     ("fluent_bundle", &["portal"]),
     ("fluent_langneg", &["portal"]),
@@ -70,7 +76,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("ipnet", &["network", "config"]),
     ("jiff", &["main", "config", "listing", "till", "portal", "platform", "store", "sandbox", "daemon", "doctor"]),
     ("mdns_sd", &["network"]),
-    ("listenfd", &["network"]),
+    ("listenfd", &["network", "passed"]),
     ("rcgen", &["platform", "sandbox", "demo"]),
     ("ring", &["clock", "portal", "platform", "network", "store", "sandbox", "daemon", "demo"]),
     ("rusqlite", &["store", "sandbox"]),
@@ -694,6 +700,20 @@ fn unfinished_ignored_and_sleeping_code_is_caught() {
     }
     assert_eq!(caught(unfinished, "src/a.rs", "tokio::time::sleep(d)"), "");
     assert_eq!(caught(unfinished, "benches/a.rs", "std::thread::sleep(d)"), "");
+}
+
+#[test]
+fn each_message_that_needs_a_person_is_in_the_journals_catalogue_and_the_other_way_round() {
+    let named: BTreeSet<String> = sources()
+        .iter()
+        .flat_map(|file| file.text.split("message_id = \"").skip(1).filter_map(|rest| rest.split('"').next()))
+        .map(str::to_owned)
+        .collect();
+    let catalogue = std::fs::read_to_string("packaging/systemd/tillgate.catalog").unwrap();
+    let known: BTreeSet<String> =
+        catalogue.lines().filter_map(|line| line.strip_prefix("-- ")).map(str::to_owned).collect();
+    assert_eq!(named, known);
+    assert!(known.iter().all(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit())), "{known:?}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `[platform]`: where the money is taken, and how we prove who we are. Calls nobody.
 
 use super::reader::{At, Reader, Section};
-use super::{absolute, address, check_pair, pair};
+use super::{address, check_pair, credential, pair};
 use crate::platform::channel::{Channel, ChannelError, ChannelSettings, certificate_life};
 use crate::platform::identity::{Folder, Identity, Which};
 use crate::platform::life::Life;
@@ -137,13 +137,14 @@ fn read_named<'t>(reader: &mut Reader<'t>, mut platform: Section<'t>) -> Option<
     let files =
         [("ca", "platform-ca.pem"), ("certificate", "gateway.pem"), ("key", "gateway.key")].map(|(key, name)| {
             let text = reader.need_text(&mut platform, key, &format!("/etc/tillgate/{name}"))?;
-            absolute(reader, &text).map(|value| At { value, span: text.span })
+            credential::file(reader, &text)
         });
     let pins = reader.need_texts(&mut platform, "pins").and_then(|list| read_pins(reader, &list));
     reader.end(platform);
     let url = url.and_then(|text| address(reader, &text, &["https"]));
     let [ca, certificate, key] = files;
     if let Some(ca) = &ca
+        && !credential::is_elsewhere(&ca.value)
         && let Err(what) = pair::certificates(&ca.value)
     {
         reader.fault(&ca.span, what, "put the platform's CA certificate there, in PEM");

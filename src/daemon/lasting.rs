@@ -52,7 +52,11 @@ pub(super) fn open(path: &Path) -> Result<Found, DaemonError> {
         }
         Err(error) if error.is_damage() => {
             let hold = Store::hold(path).map_err(|e| fail("the store cannot be kept")(e.into()))?;
-            tracing::error!(%error, "the books are damaged: no new sales; tillgate restore puts a backup in place");
+            tracing::error!(
+                message_id = "d1fe47074cd049e0a626dd6ee1a067db",
+                %error,
+                "the books are damaged: no new sales; tillgate restore puts a backup in place"
+            );
             Ok(Found::Damaged(hold, said(&error)))
         }
         Err(error) => Err(fail("the store cannot be opened")(error.into())),
@@ -157,7 +161,11 @@ impl Care {
     }
 
     fn is_damaged(&self, what: String, inbox: &Inbox) {
-        tracing::error!(%what, "the store is damaged: no new sales; stop, and put a backup in place: tillgate restore");
+        tracing::error!(
+            message_id = "d1fe47074cd049e0a626dd6ee1a067db",
+            %what,
+            "the store is damaged: no new sales; stop, and put a backup in place: tillgate restore"
+        );
         let _ = self.damage.set(what); // The first word is enough.
         inbox.put_blocking(Event::NewSales(Err(NoSales::StoreDamaged)));
     }

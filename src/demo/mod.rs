@@ -7,6 +7,7 @@ pub mod visitor;
 
 use crate::config::{Config, Faults};
 use crate::daemon::{self, Daemon};
+use crate::passed::Passed;
 use crate::sandbox::{ACCOUNTS, PASSWORD, Sandbox};
 use crate::shop::event::TillNumber;
 use crate::till::player::{Player, PlayerSettings};
@@ -60,7 +61,7 @@ impl Scene {
         let number = TillNumber::new(TILL).ok_or("no such till number")?;
         let file = stage.write_config(platform.api, &[(number, &port)], "")?;
         let config = Config::load(&file).map_err(|faults: Faults| faults.to_string())?;
-        let daemon = Daemon::start(&config, Arc::clone(&runtime), framed_by)?;
+        let daemon = Daemon::start(&config, Arc::clone(&runtime), framed_by, Passed::default())?;
         let till = Player::over(till, PlayerSettings::default())?;
         Ok(Scene { stage, platform, daemon, till, line, runtime })
     }

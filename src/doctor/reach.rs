@@ -2,7 +2,7 @@
 
 use super::{Finding, odd, well, wrong};
 use crate::clock::Clock;
-use crate::config::{Config, Platform, Trust};
+use crate::config::{Config, Platform, Trust, is_elsewhere};
 use crate::control::{self, CertificateState};
 use crate::platform::channel::{SendError, certificate_life};
 use crate::platform::life::Nearness;
@@ -49,6 +49,12 @@ pub(super) fn name(url: &str) -> Option<Finding> {
 
 /// Whether it answers over the trusted channel: a request that means nothing, and any answer is good.
 pub(super) fn platform(platform: &Platform) -> Finding {
+    if let Trust::Named(named) = &platform.trust
+        && [&named.ca, &named.certificate, &named.key].iter().any(|file| is_elsewhere(file))
+    {
+        let what = "cannot be asked from here: only the service has the credentials for it";
+        return odd("platform", what, "start the service, and run this again as root");
+    }
     let opened = match platform.channel() {
         Ok(opened) => opened,
         Err(error) => return wrong("platform", error.to_string(), "see [platform] in the configuration"),
@@ -105,6 +111,7 @@ pub(super) fn certificates(config: &Config) -> Vec<Finding> {
     }
     all.extend(config.portal.secure.as_ref().map(|secure| ("the portal's certificate", &secure.certificate)));
     let now = now_ms();
+    all.retain(|(_, file)| !is_elsewhere(file));
     all.into_iter().map(|(what, file)| certificate(what, file, now)).collect()
 }
 

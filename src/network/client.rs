@@ -123,7 +123,7 @@ impl Reaches {
             loop {
                 let Err(error) = shared.converse().await;
                 if std::mem::take(&mut shared.lock().seen.connected) {
-                    tracing::error!(%error, "the firewall's helper is gone: nobody else is let through until it is back");
+                    tracing::error!(message_id = "060c59f62bb645b8bb03fd6ad87f8cc3", %error, "the firewall's helper is gone: nobody else is let through until it is back");
                 } else {
                     tracing::debug!(%error, "the firewall's helper is not there");
                 }
@@ -190,7 +190,10 @@ impl Shared {
                 due = Instant::now();
                 if std::mem::take(&mut line.lost) {
                     self.count_loss();
-                    tracing::error!("somebody took the firewall's table away; it was put back, and all is said again");
+                    tracing::error!(
+                        message_id = "8aa365c398be4b5c8eb4a46d273fb268",
+                        "somebody took the firewall's table away; it was put back, and all is said again"
+                    );
                 }
                 self.sync(&mut line).await?;
             }

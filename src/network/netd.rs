@@ -195,11 +195,15 @@ impl Helper {
         match self.load() {
             Ok(()) => {
                 self.restored = self.restored.saturating_add(1);
-                tracing::error!(phones = self.phones.len(), "somebody changed the firewall's table: it was put back");
+                tracing::error!(
+                    message_id = "8aa365c398be4b5c8eb4a46d273fb268",
+                    phones = self.phones.len(),
+                    "somebody changed the firewall's table: it was put back"
+                );
                 true
             }
             Err(error) => {
-                tracing::error!(%error, "somebody changed the firewall's table, and it cannot be put back: trying again");
+                tracing::error!(message_id = "8aa365c398be4b5c8eb4a46d273fb268", %error, "somebody changed the firewall's table, and it cannot be put back: trying again");
                 false
             }
         }

@@ -23,6 +23,7 @@ pub use board::Board;
 pub use language::Language;
 
 use crate::inbox::Inbox;
+use crate::passed::{HTTP, HTTPS, Passed};
 use crate::shop::event::TillNumber;
 use site::Site;
 use std::collections::BTreeMap;
@@ -242,6 +243,11 @@ pub enum StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            StartError::Listen { address, source } if source.kind() == io::ErrorKind::PermissionDenied => write!(
+                f,
+                "cannot listen on {address}: {source}; the service manager opens this port: \
+                 run `systemctl daemon-reload && systemctl restart tillgate-http.socket tillgate.service`, or choose a port above 1023"
+            ),
             StartError::Listen { address, source } => {
                 write!(f, "cannot listen on {address}: {source}; choose a free address of this machine")
             }
@@ -340,15 +346,20 @@ pub struct NextCertificate(rustls::sign::CertifiedKey);
 impl Portal {
     /// Binds the addresses and begins to answer on the runtime of `handle`. May be called from any thread.
     pub fn start(handle: &Handle, settings: PortalSettings, inbox: Inbox) -> Result<Portal, StartError> {
-        Portal::bind(handle, settings, inbox).map(|closed| closed.open(handle))
+        Portal::bind(handle, settings, &mut Passed::default(), inbox).map(|closed| closed.open(handle))
     }
 
-    /// Binds the addresses. Phones that come wait until it is opened: before the visits from disk are on the board, each
-    /// would be told that its visit has ended.
-    pub fn bind(handle: &Handle, settings: PortalSettings, inbox: Inbox) -> Result<ClosedPortal, StartError> {
+    /// Takes the addresses' listeners from those passed on, and binds the others. Phones that come wait until it is
+    /// opened: before the visits from disk are on the board, each would be told that its visit has ended.
+    pub fn bind(
+        handle: &Handle,
+        settings: PortalSettings,
+        passed: &mut Passed,
+        inbox: Inbox,
+    ) -> Result<ClosedPortal, StartError> {
         let _context = handle.enter();
-        let listeners = settings.listen.iter().map(|address| bind(*address)).collect::<Result<Vec<_>, _>>()?;
-        let secure = settings.secure.as_ref().map(bind_secure).transpose()?;
+        let listeners = listeners(HTTP, &settings.listen, passed)?;
+        let secure = settings.secure.as_ref().map(|settings| bind_secure(settings, passed)).transpose()?;
         let all = listeners.iter().chain(secure.iter().flat_map(|secure| &secure.listeners));
         let addresses: Vec<_> = all.filter_map(|listener| listener.local_addr().ok()).collect();
         let base = match (&settings.public_base, addresses.first()) {
@@ -390,6 +401,24 @@ impl Portal {
     }
 }
 
+fn listeners(name: &str, at: &[SocketAddr], passed: &mut Passed) -> Result<Vec<TcpListener>, StartError> {
+    let listener = |address: &SocketAddr| match passed.take(name, *address) {
+        Some(listener) => fit(listener).map_err(|source| StartError::Listen { address: *address, source }),
+        None => bind(*address),
+    };
+    at.iter().map(listener).collect()
+}
+
+/// One that somebody else opened, with the bounds that ours have.
+fn fit(listener: std::net::TcpListener) -> io::Result<TcpListener> {
+    use rustix::net::{listen, sockopt};
+    sockopt::set_socket_send_buffer_size(&listener, SEND_BYTES_MAX as usize)?;
+    sockopt::set_socket_recv_buffer_size(&listener, RECEIVE_BYTES_MAX as usize)?;
+    listen(&listener, BACKLOG as i32)?;
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
+
 fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
     let socket = || if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
     let bound = socket().and_then(|socket| {
@@ -403,11 +432,11 @@ fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
     bound.map_err(|source| StartError::Listen { address, source })
 }
 
-fn bind_secure(settings: &SecureSettings) -> Result<SecureListeners, StartError> {
+fn bind_secure(settings: &SecureSettings, passed: &mut Passed) -> Result<SecureListeners, StartError> {
     let certificate = Arc::new(tls::Certificate::new(tls::read(settings)?));
     let refused = |e: rustls::Error| StartError::Certificate { file: settings.certificate.clone(), source: e.into() };
     let acceptor = tls::acceptor(certificate.clone()).map_err(refused)?;
-    let listeners = settings.listen.iter().map(|address| bind(*address)).collect::<Result<Vec<_>, _>>()?;
+    let listeners = listeners(HTTPS, &settings.listen, passed)?;
     Ok(SecureListeners { listeners, acceptor, certificate })
 }
 

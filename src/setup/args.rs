@@ -2,6 +2,7 @@
 //! right is for `check` to say.
 
 use super::draft::{Draft, NewTill, path, texts};
+use crate::config::CREDENTIAL;
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -226,9 +227,17 @@ impl PlatformArgs {
     }
 }
 
-/// A path that means the same wherever the daemon is started.
+/// A path that means the same wherever the daemon is started. A credential stays one.
 pub(super) fn whole(file: &Path) -> Result<PathBuf, String> {
+    if is_credential(file) {
+        return Ok(file.to_owned());
+    }
     std::path::absolute(file).map_err(|e| format!("{} is no path: {e}", file.display()))
+}
+
+/// Whether it is no path, but what systemd gives to the service.
+pub(super) fn is_credential(file: &Path) -> bool {
+    file.to_str().is_some_and(|text| text.starts_with(CREDENTIAL))
 }
 
 /// Pins as they are written, or from a file that has one on each line.

@@ -8,8 +8,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// Its owner writes it, the daemon's group reads it.
-pub(super) const CONFIG_MODE: u32 = 0o640;
+/// It holds no secret, and the firewall's helper, another user, reads it, too.
+pub(super) const CONFIG_MODE: u32 = 0o644;
 /// For root only.
 pub(super) const SECRET_MODE: u32 = 0o600;
 /// The daemon's group.
@@ -43,7 +43,7 @@ pub(super) fn diff(path: &Path, old: &str, new: &str) -> String {
 }
 
 /// Puts a file in place of what is there, on disk before it has its name. Its owner and group stay; those of a new one are
-/// ours, its group the daemon's if there is one. Links are followed.
+/// ours. Links are followed.
 pub(super) fn put(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let folder = folder_of(path);
@@ -55,7 +55,7 @@ pub(super) fn put(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     file.write_all(text.as_bytes())?;
     let (owner, group) = match fs::metadata(path) {
         Ok(old) => (Some(Uid::from_raw(old.uid())), Some(Gid::from_raw(old.gid()))),
-        Err(_) => (None, (mode == CONFIG_MODE).then(|| group_number("/etc/group", GROUP)).flatten().map(Gid::from_raw)),
+        Err(_) => (None, None),
     };
     // Only root gives files away; a file of somebody else's own keeps the rights that it has.
     let _ = fchown(&file, owner, group);

@@ -14,7 +14,7 @@ mod usual;
 
 pub use args::SetupArgs;
 
-use crate::config::{Config, Faults, Trust};
+use crate::config::{Config, Faults, Trust, is_credential};
 use crate::doctor::{self, DoctorArgs};
 use crate::platform::command;
 use crate::platform::identity::Which;
@@ -246,7 +246,8 @@ fn closed(checked: Option<&Config>) -> Vec<PathBuf> {
         all.extend([&named.ca, &named.certificate, &named.key]);
     }
     all.extend(config.portal.secure.iter().flat_map(|secure| [&secure.certificate, &secure.key]));
-    let closed: Vec<PathBuf> = all.into_iter().filter(|file| file::is_closed_to_daemon(file)).cloned().collect();
+    let closed: Vec<PathBuf> =
+        all.into_iter().filter(|file| !is_credential(file) && file::is_closed_to_daemon(file)).cloned().collect();
     for file in &closed {
         println!("The service will be let read {} (group tillgate).", file.display());
     }
@@ -308,7 +309,7 @@ fn finish(
         println!("This box is no router any more. What it had for that goes by: sudo tillgate network clear");
     }
     if args.no_start {
-        println!("Nothing was started. To start it: systemctl enable --now tillgate");
+        println!("Nothing was started. To start it: systemctl daemon-reload; systemctl enable --now tillgate");
         return Ok(EXIT_DONE);
     }
     let left = |cause: io::Error| println!("\nIt was not brought into force: {cause}");

@@ -1,7 +1,7 @@
 //! What a shopkeeper is asked about shop, customers' network and platform, in which order and words. Tills are asked about in
 //! `tills`.
 
-use super::args::{read_pins, whole};
+use super::args::{is_credential, read_pins, whole};
 use super::ask::{Stop, Terminal};
 use super::draft::{Draft, path, texts};
 use super::machine::{Facts, Interface};
@@ -307,7 +307,7 @@ fn files<R: BufRead, W: Write>(at: &mut Terminal<R, W>, draft: &mut Draft, confi
         (
             "key",
             &["gateway.key", "box.key"],
-            "The private key of that certificate: keep it to this box.",
+            "The private key of that certificate: keep it to this box; or credential:platform.key (docs/install.md).",
             "File (key, PEM)",
         ),
     ];
@@ -317,7 +317,9 @@ fn files<R: BufRead, W: Write>(at: &mut Terminal<R, W>, draft: &mut Draft, confi
         let now = draft.get("platform", key).map_or_else(|| path(&usual), str::to_owned);
         let Some(file) = at.ask(hint, question, &now, file)? else { return Ok(false) };
         // The next file is most likely beside this one.
-        folder = file.parent().unwrap_or(&folder).to_owned();
+        if !is_credential(&file) {
+            folder = file.parent().unwrap_or(&folder).to_owned();
+        }
         draft.set("platform", key, path(&file));
     }
     let now = draft.list("platform", "pins").join(" ");
@@ -348,7 +350,7 @@ fn file(text: &str) -> Result<Option<PathBuf>, String> {
     let absent = || {
         format!("There is no file {}: copy it there and press Enter, write where it is, or {LATER}.", file.display())
     };
-    if file.is_file() { Ok(Some(file)) } else { Err(absent()) }
+    if is_credential(&file) || file.is_file() { Ok(Some(file)) } else { Err(absent()) }
 }
 
 #[cfg(test)]

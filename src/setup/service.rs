@@ -8,6 +8,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 const DAEMON: &str = "tillgate.service";
+/// Where phones come in: made from the configuration, and started with the daemon.
+const SOCKETS: [&str; 2] = ["tillgate-http.socket", "tillgate-https.socket"];
 /// What governs the guests' network, in the order of starting.
 const GOVERNORS: [&str; 3] = ["tillgate-closed.service", "tillgate-netd.socket", "tillgate-netd.service"];
 
@@ -51,12 +53,14 @@ pub(super) fn start(changed: bool) -> io::Result<Started> {
         return Ok(Started::NotOurs("systemd has no tillgate.service"));
     }
     let runs = systemctl(&["is-active", "--quiet", DAEMON])?;
-    let good = match (runs, changed) {
-        // A reload takes certificates and pins only.
-        (true, true) => systemctl(&["enable", DAEMON])? && systemctl(&["restart", DAEMON])?,
-        (true, false) => systemctl(&["enable", DAEMON])?,
-        (false, _) => systemctl(&["enable", "--now", DAEMON])?,
-    };
+    if changed || !runs {
+        // A socket keeps its old address as long as it or its daemon runs.
+        for unit in [DAEMON].into_iter().chain(SOCKETS).filter(|unit| is_known(unit)) {
+            systemctl(&["stop", unit])?;
+        }
+        systemctl(&["daemon-reload"])?;
+    }
+    let good = systemctl(&["enable", "--now", DAEMON])?;
     Ok(match good {
         true => Started::Runs,
         false => Started::Failed(format!("{DAEMON} does not start: journalctl -u {DAEMON} -n 20 says why")),

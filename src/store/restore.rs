@@ -97,7 +97,7 @@ impl fmt::Display for RestoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RestoreError::Store(OpenError::InUse(_)) => {
-                f.write_str("the daemon is running; stop it first: systemctl stop tillgate")
+                f.write_str("the daemon is running; stop it first: systemctl stop 'tillgate-http*' tillgate")
             }
             RestoreError::Store(_) => f.write_str("the books cannot be replaced"),
             RestoreError::Backup(_) => f.write_str("the backup cannot be used; take another one"),

@@ -21,6 +21,7 @@ mod pace;
 mod platform;
 mod port;
 mod portal;
+mod service;
 mod setup;
 mod store;
 mod tcp;

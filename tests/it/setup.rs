@@ -301,7 +301,7 @@ fn a_shop_is_asked_for_its_tills_are_heard_and_the_daemon_starts() {
             "{words}\n{written}"
         );
     }
-    assert_eq!(fs::metadata(folder.config()).unwrap().permissions().mode() & 0o777, 0o640);
+    assert_eq!(fs::metadata(folder.config()).unwrap().permissions().mode() & 0o777, 0o644);
     for line in &lines {
         assert_eq!(line.to_till.count(), 0, "nothing is sent to a till");
     }

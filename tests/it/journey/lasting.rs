@@ -105,7 +105,10 @@ fn a_daemon_on_damaged_books_stays_up_says_so_everywhere_and_sells_again_after_a
     let refused = rig.tillgate(&other.each_ref().map(String::as_str));
     assert!(refused.status.code() == Some(1) && said(&refused).contains("books are damaged"), "{refused:?}");
     let running = restores(&rig, &copy, &["--lose-newer"]);
-    assert!(running.status.code() == Some(1) && said(&running).contains("systemctl stop tillgate"), "{running:?}");
+    assert!(
+        running.status.code() == Some(1) && said(&running).contains("systemctl stop 'tillgate-http*' tillgate"),
+        "{running:?}"
+    );
 
     assert_eq!(rig.stop().code(), Some(0));
     assert_eq!(bytes_of(&db), before, "the damaged files were changed");
