@@ -4,7 +4,7 @@ use super::{Finding, odd, well, wrong};
 use crate::clock::Clock;
 use crate::config::{Config, Platform, Trust, is_elsewhere};
 use crate::control::{self, CertificateState};
-use crate::platform::channel::{SendError, certificate_life};
+use crate::platform::channel::{SendError, certificate_life, is_other_key};
 use crate::platform::life::Nearness;
 use crate::shop::time::Wall;
 use hyper::Method;
@@ -79,6 +79,9 @@ pub(super) fn platform(platform: &Platform) -> Finding {
 
 /// What lies at the bottom says most.
 fn deepest(error: &(dyn Error + 'static)) -> String {
+    if is_other_key(error) {
+        return "the platform's key is not pinned".to_owned();
+    }
     let mut at = error;
     while let Some(deeper) = at.source() {
         at = deeper;
