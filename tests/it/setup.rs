@@ -383,9 +383,13 @@ fn a_box_with_a_code_enrols_once_all_is_written_and_the_daemon_starts() {
     assert!(folder.check().status.success());
     drop(folder.daemon());
     let mut shop = folder.sit_down(&args);
-    enter_until_written(&mut shop, 20);
+    for question in ["Name of the shop", "Language", "Currency", "Choose", "Address of the pages"] {
+        shop.answers(question, "");
+    }
+    shop.until("This box is enrolled at");
+    shop.answers("Address of a till on the network", "");
     let (shown, ended) = shop.ends();
-    assert!(ended == 0 && shown.contains("This box is enrolled at") && shown.contains("Nothing changes"), "{shown}");
+    assert!(ended == 0 && shown.contains("Nothing changes"), "{shown}");
 }
 
 #[test]
