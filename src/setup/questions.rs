@@ -446,6 +446,12 @@ mod tests {
     }
 
     #[test]
+    fn a_credential_is_no_path_and_need_not_be_there() {
+        assert_eq!(file("credential:platform.key").unwrap(), Some(PathBuf::from("credential:platform.key")));
+        assert!(file("/nowhere/platform.key").is_err());
+    }
+
+    #[test]
     fn a_way_that_the_box_has_not_says_what_to_plug_in() {
         let poor = Facts { interfaces: facts().interfaces[..1].to_vec(), ..facts() };
         let (text, shown) = phones_of(None, &poor, "3\n2\n\nshop.example\nhttp://shop.example/\n");
