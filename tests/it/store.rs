@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -828,10 +828,11 @@ fn a_file_that_may_not_grow_is_a_full_disk() {
     assert!(matches!(error, Some(CommitError::DiskFull(_))), "{error:?}");
 }
 
-/// What a start does not see with its first look, it sees with the closer one that an end out of order asks for.
+/// What a start does not see with its first look, it sees with the closer one that an end out of order asks for; of a large
+/// store beside the work.
 #[test]
 fn after_an_end_out_of_order_a_start_looks_closer() {
-    for in_order in [true, false] {
+    for (in_order, large) in [(true, false), (false, false), (false, true)] {
         let (folder, copied) = (Folder::new(), Folder::new());
         let mut store = Store::open(&folder.db()).unwrap();
         write(&mut store, &approved(10, till(1)), false);
@@ -839,8 +840,8 @@ fn after_an_end_out_of_order_a_start_looks_closer() {
         if in_order {
             drop(store);
         } else {
-            for file in std::fs::read_dir(&folder.0).unwrap().map(Result::unwrap) {
-                std::fs::copy(file.path(), copied.0.join(file.file_name())).unwrap();
+            for file in fs::read_dir(&folder.0).unwrap().map(Result::unwrap) {
+                fs::copy(file.path(), copied.0.join(file.file_name())).unwrap();
             }
         }
         let db = if in_order { folder.db() } else { copied.db() };
@@ -848,9 +849,17 @@ fn after_an_end_out_of_order_a_start_looks_closer() {
             tamper(&db, "PRAGMA ignore_check_constraints = on; UPDATE sales SET hears_result = 7 WHERE no = 1"),
             ""
         );
+        if large {
+            assert_eq!(tamper(&db, "CREATE TABLE ballast (x); INSERT INTO ballast VALUES (zeroblob(40000000))"), "");
+            let file = fs::File::options().write(true).open(&db).unwrap();
+            file.write_all_at(&[0x5a; 8_192], 20_000_000).unwrap();
+        }
         match Store::open(&db) {
-            Ok(_) => assert!(in_order, "it was not looked at"),
-            Err(OpenError::Damaged { .. }) => assert!(!in_order, "it was looked at"),
+            Ok(mut store) => match store.unread() {
+                None => assert!(in_order, "it was not looked at"),
+                Some(check) => assert!(large && check.run().is_err(), "it was not found"),
+            },
+            Err(OpenError::Damaged { .. }) => assert!(!in_order && !large, "it was looked at"),
             Err(other) => panic!("{other}"),
         }
     }
