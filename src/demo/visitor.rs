@@ -9,6 +9,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::io;
 use std::time::Duration;
 
 /// Redirects that are followed one after another.
@@ -153,7 +154,11 @@ impl Visitor {
 
 fn closed_unanswered(error: &hyper_util::client::legacy::Error) -> bool {
     let cause = error.source().and_then(|cause| cause.downcast_ref::<hyper::Error>());
-    cause.is_some_and(|cause| cause.is_incomplete_message() || cause.is_canceled())
+    let torn = |cause: &hyper::Error| {
+        let io = cause.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+        io.is_some_and(|io| matches!(io.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe))
+    };
+    cause.is_some_and(|cause| cause.is_incomplete_message() || cause.is_canceled() || torn(cause))
 }
 
 #[derive(Debug)]

@@ -115,11 +115,25 @@ async fn serve(
     caller: Caller,
     site: Arc<Site>,
     router: Router,
-    mut stop: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
 ) {
     let _ = stream.set_nodelay(true);
     let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNHEARD_MS);
-    let Some(tls) = tls else { return talk(stream, caller, site, router, stop).await };
+    match tls {
+        None => talk(stream, caller, site, router, stop).await,
+        // Boxed: connections without TLS, which are nearly all, keep no room for it.
+        Some(tls) => Box::pin(greet(stream, tls, caller, site, router, stop)).await,
+    }
+}
+
+async fn greet(
+    stream: TcpStream,
+    tls: TlsAcceptor,
+    caller: Caller,
+    site: Arc<Site>,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+) {
     // Until the greetings are over it is a connection that says nothing: it makes room like any other.
     let greeted = tokio::select! {
         greeted = tokio::time::timeout(site.limits.read_timeout, tls.accept(stream)) => greeted,

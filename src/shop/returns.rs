@@ -212,8 +212,10 @@ impl Shop {
     /// A return answers a request as a sale does: accepted, under the ticket asked for last.
     pub(super) fn answer_with_return(&mut self, id: SaleId, ticket: Option<Ticket>, turn: &mut Turn) {
         let now = turn.now;
+        let before = self.returns.get(&id).map(|live| (live.given.ticket, live.given.ticket_at));
+        let begins = before.is_some_and(|before| self.begins_life(before, ticket, now));
         self.change_return(turn, id, |given, _| {
-            if given.ticket != ticket && ticket.is_some() {
+            if begins {
                 (given.ticket, given.ticket_at) = (ticket, now.wall);
             }
         });

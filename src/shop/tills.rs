@@ -8,7 +8,7 @@ use super::id::SaleId;
 use super::planted::{Mistake, planted};
 use super::policy::Policy;
 use super::sale::{AbortWhy, Code, Sale, SaleState, Telling, TillWord};
-use super::time::Mono;
+use super::time::{Mono, Now, Wall};
 use super::{Live, Shop, Turn};
 
 /// How long a request may wait for a word on the line to the platform.
@@ -258,16 +258,26 @@ impl Shop {
         let sale = self.sales.get(&found).map(|live| (live.sale.ticket_at, live.sale.is_live()));
         let given = self.returns.get(&found).map(|live| (live.given.ticket_at, live.given.is_live()));
         let (ticket_at, live) = sale.or(given)?;
-        let age_ms = match (ticket_at, turn.now.wall) {
-            (Some(asked), Some(now)) => now.0.saturating_sub(asked.0),
-            (None, _) | (_, None) => 0,
-        };
-        let life_ms = i64::try_from(self.policy.ticket_life_secs.saturating_mul(1_000)).unwrap_or(i64::MAX);
         if planted(Mistake::TicketForgotten) && !live {
             return None;
         }
-        let lives = ticket.epoch.is_some() || age_ms <= life_ms || live;
+        let lives = ticket.epoch.is_some() || !self.is_outlived(ticket_at, turn.now) || live;
         lives.then_some(found)
+    }
+
+    /// Whether the life of a ticket without an epoch is over that was asked for then.
+    fn is_outlived(&self, ticket_at: Option<Wall>, now: Now) -> bool {
+        let age_ms = match (ticket_at, now.wall) {
+            (Some(asked), Some(now)) => now.0.saturating_sub(asked.0),
+            (None, _) | (_, None) => 0,
+        };
+        age_ms > i64::try_from(self.policy.ticket_life_secs.saturating_mul(1_000)).unwrap_or(i64::MAX)
+    }
+
+    /// Whether a ticket's life begins with this request: it has another one than before, or one that had outlived itself
+    /// while what it means was under way.
+    pub(super) fn begins_life(&self, before: (Option<Ticket>, Option<Wall>), asked: Option<Ticket>, now: Now) -> bool {
+        asked.is_some_and(|ticket| before.0 != asked || (ticket.epoch.is_none() && self.is_outlived(before.1, now)))
     }
 
     /// The same ticket again: the same sale or return, in the state it is in.
@@ -282,8 +292,10 @@ impl Shop {
 
     /// Answers a request with a sale that exists already: where it stands, or how it ended.
     fn answer_with(&mut self, till: TillNumber, sale: SaleId, ask: &Ask, turn: &mut Turn) {
+        let before = self.sales.get(&sale).map(|live| (live.sale.ticket, live.sale.ticket_at));
+        let begins = before.is_some_and(|before| self.begins_life(before, ask.ticket, turn.now));
         if let Some(live) = self.sales.get_mut(&sale) {
-            if live.sale.ticket != ask.ticket && ask.ticket.is_some() {
+            if begins {
                 // The result is told under the ticket that was asked for last, whose life begins now.
                 (live.sale.ticket, live.sale.ticket_at) = (ask.ticket, turn.now.wall);
             }

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -601,7 +601,9 @@ fn an_ended_sale_is_recalled_by_ticket_by_till_and_by_attempt() {
     write(&mut store, &second, false);
     assert_eq!(store.sale_of_ticket(till(1), &ticket).unwrap().as_ref(), Some(&second));
     assert_eq!(store.sale_of_ticket(till(2), &ticket).unwrap(), None);
-    assert_eq!(store.sale_of_ticket(till(1), &Ticket { epoch: Some(0), number: 7 }).unwrap(), None);
+    for epoch in [0, 1] {
+        assert_eq!(store.sale_of_ticket(till(1), &Ticket { epoch: Some(epoch), number: 7 }).unwrap(), None);
+    }
     assert_eq!(store.last_sale_of(till(1)).unwrap().as_ref(), Some(&second));
     assert_eq!(store.last_sale_of(till(2)).unwrap(), None);
     assert_eq!(store.sale_of_attempt(AttemptId(101)).unwrap().as_ref(), Some(&first));
@@ -812,6 +814,53 @@ fn verify_names_the_first_row_that_does_not_fit() {
         match verify(&folder.db(), &mut |_, _| {}) {
             Err(VerifyError::Bad(row)) => assert_eq!((row.seq, row.kind.as_str()), (seq, kind), "{tampering}: {row}"),
             other => panic!("{tampering}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_file_that_may_not_grow_is_a_full_disk() {
+    let mut store = Store::in_memory().unwrap();
+    let pages: i64 = store.connection().query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+    store.connection().pragma_update(None, "max_page_count", pages).unwrap();
+    let mut ids = (1..1_000).map(|n| n * 10);
+    let error = ids.find_map(|id| store.commit(WALL, &records(&approved(id, till(1)), false)).err());
+    assert!(matches!(error, Some(CommitError::DiskFull(_))), "{error:?}");
+}
+
+/// What a start does not see with its first look, it sees with the closer one that an end out of order asks for; of a large
+/// store beside the work.
+#[test]
+fn after_an_end_out_of_order_a_start_looks_closer() {
+    for (in_order, large) in [(true, false), (false, false), (false, true)] {
+        let (folder, copied) = (Folder::new(), Folder::new());
+        let mut store = Store::open(&folder.db()).unwrap();
+        write(&mut store, &approved(10, till(1)), false);
+        write(&mut store, &approved(20, till(1)), false);
+        if in_order {
+            drop(store);
+        } else {
+            for file in fs::read_dir(&folder.0).unwrap().map(Result::unwrap) {
+                fs::copy(file.path(), copied.0.join(file.file_name())).unwrap();
+            }
+        }
+        let db = if in_order { folder.db() } else { copied.db() };
+        assert_eq!(
+            tamper(&db, "PRAGMA ignore_check_constraints = on; UPDATE sales SET hears_result = 7 WHERE no = 1"),
+            ""
+        );
+        if large {
+            assert_eq!(tamper(&db, "CREATE TABLE ballast (x); INSERT INTO ballast VALUES (zeroblob(40000000))"), "");
+            let file = fs::File::options().write(true).open(&db).unwrap();
+            file.write_all_at(&[0x5a; 8_192], 20_000_000).unwrap();
+        }
+        match Store::open(&db) {
+            Ok(mut store) => match store.unread() {
+                None => assert!(in_order, "it was not looked at"),
+                Some(check) => assert!(large && check.run().is_err(), "it was not found"),
+            },
+            Err(OpenError::Damaged { .. }) => assert!(!in_order && !large, "it was looked at"),
+            Err(other) => panic!("{other}"),
         }
     }
 }

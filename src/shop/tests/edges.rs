@@ -183,6 +183,18 @@ fn a_ticket_without_an_epoch_means_its_sale_for_its_life_and_while_that_is_under
         world.till(7, TillEvent::Taken { sale });
         assert_eq!(world.disk.sales.len(), wanted);
     }
+    // Unless it has outlived itself while its sale was under way: then it lives from that request on.
+    let mut world = played("line-up");
+    for (later_ms, ended) in [(0, false), (life_ms + 1, true), (life_ms, true)] {
+        world.now.wall = world.now.wall.map(|wall| Wall(wall.0 + later_ms));
+        world.till(7, TillEvent::Asked(ask("12.50", number(None))));
+        if ended {
+            world.till(7, TillEvent::Aborted { ticket: None });
+            let sale = world.disk.sales[0].0.id;
+            world.till(7, TillEvent::Taken { sale });
+        }
+        assert_eq!(world.disk.sales.len(), 1, "{later_ms}");
+    }
     assert_eq!(sales(Some(3), true, 99 * life_ms), 1);
 }
 
