@@ -9,8 +9,6 @@ const BYTES_A_SALE_MAX: f64 = 1_024.0;
 const MIB_MAX: f64 = 1.0;
 /// Growth of files or threads for each sale that is still called flat.
 const THINGS_A_SALE_MAX: f64 = 0.01;
-/// Or if the whole growth is no more than this: phones whose connection had to make room come with another one.
-const FILES_MAX: u64 = 16;
 /// This part of the rush is warm-up.
 const WARM_UP: f64 = 0.3;
 
@@ -66,8 +64,7 @@ impl Watch {
             last.mib()
         );
         let memory_flat = bytes <= BYTES_A_SALE_MAX || last.mib() - first.mib() <= MIB_MAX;
-        let files_flat = files <= THINGS_A_SALE_MAX || last.files <= first.files + FILES_MAX;
-        let flat = memory_flat && files_flat && threads <= THINGS_A_SALE_MAX;
+        let flat = memory_flat && files <= THINGS_A_SALE_MAX && threads <= THINGS_A_SALE_MAX;
         most <= mib_max && flat
     }
 }
