@@ -172,6 +172,7 @@ impl Keeper {
                     return own.clone();
                 }
                 tracing::error!(
+                    message_id = "5f0c8a1be3d94d6fb0a7c2e4419d7b36",
                     ends = date(life.until),
                     "the box's certificate ends: get a new one from the platform, put it where [platform] says, and reload"
                 );
@@ -210,12 +211,18 @@ impl Keeper {
         let ends = date(life.until);
         match (now.map(|now| life.nearness(now)), remedy) {
             (Some(Nearness::Over), _) => tracing::error!(
+                message_id = "5f0c8a1be3d94d6fb0a7c2e4419d7b36",
                 ends,
                 why,
                 "the box's certificate HAS ENDED: no sale is possible; ask the platform for a code and enrol again"
             ),
             (Some(Nearness::Near), _) | (_, Remedy::Ask | Remedy::Mend) => {
-                tracing::error!(ends, why, "the box's certificate could not be renewed: a person must look");
+                tracing::error!(
+                    message_id = "5f0c8a1be3d94d6fb0a7c2e4419d7b36",
+                    ends,
+                    why,
+                    "the box's certificate could not be renewed: a person must look"
+                );
             }
             (Some(Nearness::Far) | None, Remedy::Again) => {
                 tracing::warn!(ends, why, "the box's certificate could not be renewed; it is tried again");

@@ -30,6 +30,8 @@ pub struct Machine {
     pub skew_ms: Option<i64>,
     /// Dates before this one are not believed.
     pub floor: i64,
+    /// Whether a time server has set the date: then an earlier one than the records' is believed too.
+    synchronised: bool,
     seed: u64,
     stamps: u64,
 }
@@ -37,7 +39,7 @@ pub struct Machine {
 impl Machine {
     /// A machine just booted.
     pub fn new(seed: u64) -> Machine {
-        Machine { boot: 1, booted: 0, skew_ms: Some(0), floor: FLOOR_MS, seed, stamps: 0 }
+        Machine { boot: 1, booted: 0, skew_ms: Some(0), floor: FLOOR_MS, synchronised: false, seed, stamps: 0 }
     }
 
     /// Milliseconds since boot at `t`.
@@ -57,8 +59,19 @@ impl Machine {
 
     /// The time as the program reads it.
     pub fn now(&self, t: u64) -> Now {
-        let wall = self.skew_ms.map(|skew| BEGIN_MS + t as i64 + skew).filter(|wall| *wall >= self.floor);
+        let wall = self.skew_ms.map(|skew| BEGIN_MS + t as i64 + skew).filter(|wall| *wall >= self.believed_from());
         Now { boot: BootId(u128::from(self.boot)), mono: self.mono(t), wall: wall.map(Wall) }
+    }
+
+    fn believed_from(&self) -> i64 {
+        if self.synchronised { FLOOR_MS } else { self.floor }
+    }
+
+    /// From now on the date is kept right: in every second run by a time server, else by hand, which sets it to what is
+    /// believed if a date of the future was believed once.
+    pub fn keeps_time(&mut self, t: u64) {
+        self.synchronised = self.seed.is_multiple_of(2);
+        self.skew_ms = Some(0.max(self.believed_from() - self.date(t)));
     }
 
     /// The time, and randomness.

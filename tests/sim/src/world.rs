@@ -626,6 +626,9 @@ impl World {
             Err(error) => return self.ledger.law(17, false, || format!("the store cannot be loaded: {error}")),
         };
         self.machine.starts(loaded.last_wall);
+        if self.calm {
+            self.machine.keeps_time(self.t);
+        }
         let stamp = self.machine.stamp(self.t);
         self.ring = Some(Ring::unflushed(&stamp, self.climate.policy.clone(), loaded.shop, store));
         self.ledger.picks_up();
@@ -670,11 +673,7 @@ impl World {
         self.flush();
         self.calm = true;
         self.wan_down = false;
-        self.machine.skew_ms = Some(0);
-        if self.machine.now(self.t).wall.is_none() {
-            // A date of the future was believed once: nothing earlier is, until that day.
-            self.machine.skew_ms = Some(0.max(self.machine.floor - self.machine.date(self.t)));
-        }
+        self.machine.keeps_time(self.t);
         self.line.retain(|mail| mail.until.is_some());
         self.disk_low = false;
         self.happen(Event::NewSales(Ok(())));
