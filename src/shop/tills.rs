@@ -116,16 +116,11 @@ impl Shop {
             self.repeat(till, earlier, &ask, turn);
             return;
         }
-        let kind = ReturnKind::of(ask.kind);
-        let untaken = match kind {
-            None => self.paid_but_untaken(till, &ask),
-            Some(kind) => self.same_return(till, kind, &ask),
-        };
-        if let Some(untaken) = untaken {
+        if let Some(untaken) = self.untaken(till, &ask) {
             self.answer_with(till, untaken, &ask, turn);
             return;
         }
-        let acceptable = match kind {
+        let acceptable = match ReturnKind::of(ask.kind) {
             None => self.acceptable(&ask),
             Some(kind) => self.returnable(till, kind, &ask),
         };
@@ -162,6 +157,11 @@ impl Shop {
         let waiting: Vec<_> =
             self.tills.iter_mut().filter_map(|(number, till)| Some((*number, till.asking.take()?.0))).collect();
         for (till, ask) in waiting {
+            // While it waited, whoever stood between the till and its payer may have left.
+            if let Some(untaken) = self.untaken(till, &ask) {
+                self.answer_with(till, untaken, &ask, turn);
+                continue;
+            }
             match self.ready(till, turn) {
                 Ok(()) => self.begin_asked(till, ask, turn),
                 Err(why) => turn.effect(refuse(till, ask.ticket, why)),
@@ -327,6 +327,14 @@ impl Shop {
         last.sale.winner()?;
         let kept = last.sale.given_back_minor() < last.sale.amount.minor();
         (untaken && kept && last.sale.amount == ask.amount).then_some(last)
+    }
+
+    /// What the till asks for anew, because its result got lost on the way to it.
+    fn untaken(&self, till: TillNumber, ask: &Ask) -> Option<SaleId> {
+        match ReturnKind::of(ask.kind) {
+            None => self.paid_but_untaken(till, ask),
+            Some(kind) => self.same_return(till, kind, ask),
+        }
     }
 
     /// The till asks anew for what the phone standing there has just paid: its result got lost on the way to the till.

@@ -283,6 +283,20 @@ fn a_request_that_waits_for_the_line_is_ended_by_its_own_abort_and_others_are_an
 }
 
 #[test]
+fn a_request_that_waits_for_the_line_is_the_sale_just_paid_if_whoever_stood_between_has_left_meanwhile() {
+    let waits = format!("{PAID}; b at 7; line-doubt; ask 12.50 #2");
+    for (meanwhile, up, sales) in [("b leave", true, 1), ("b leave", false, 1), ("+1s", true, 2), ("+1s", false, 1)] {
+        let mut world = played(&format!("{waits}; {meanwhile}"));
+        assert_eq!(world.disk.sales.len(), 1, "it waits");
+        world.said.clear();
+        world.platform(PlatformEvent::Line { up });
+        assert_eq!(world.disk.sales.len(), sales, "{meanwhile}, {up}");
+        let told = world.said.join("; ");
+        assert_eq!(told.contains("finish"), meanwhile == "b leave", "{meanwhile}, {up}: {told}");
+    }
+}
+
+#[test]
 fn a_till_that_knows_some_other_receipt_says_nothing_about_the_last_one() {
     let refunds = |script: &str| played(script).disk.sales[0].0.refunds.len();
     assert_eq!(refunds(&format!("{PAID}; unheard; knows 9")), 0);
