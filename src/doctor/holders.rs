@@ -1,10 +1,11 @@
 //! Which programs have a device open or listen at a port, as `/proc` shows it. Sees programs of others only as root; asks and
 //! ends none.
 
+use crate::till::is_open_as;
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A program.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,8 +33,8 @@ pub(super) enum Kind {
 
 /// Who has this file open.
 pub(super) fn of_file(path: &Path) -> Vec<Program> {
-    let Ok(real) = fs::canonicalize(path) else { return Vec::new() };
-    programs(|open| *open == real)
+    let Ok(file) = fs::metadata(path) else { return Vec::new() };
+    programs(|entry| is_open_as(entry, &file))
 }
 
 /// Who listens where nobody else could listen at `at` any more.
@@ -52,7 +53,8 @@ pub(super) fn of_port(kind: Kind, at: SocketAddr) -> Listener {
     if inodes.is_empty() {
         return Listener::Nobody;
     }
-    let found = programs(|open| {
+    let found = programs(|entry| {
+        let open = fs::read_link(entry).unwrap_or_default();
         let number =
             open.to_str().and_then(|name| name.strip_prefix("socket:[")).and_then(|name| name.strip_suffix(']'));
         number.is_some_and(|number| inodes.contains(number))
@@ -91,14 +93,14 @@ fn socket(row: &str, kind: Kind) -> Option<(SocketAddr, String)> {
     Some((SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?), inode))
 }
 
-/// Who has something open, beside ourselves.
-fn programs(is_it: impl Fn(&PathBuf) -> bool) -> Vec<Program> {
+/// Who has something open, beside ourselves. `is_it`: whether that is this entry of a process's `/proc/PID/fd`.
+fn programs(is_it: impl Fn(&Path) -> bool) -> Vec<Program> {
     let own = std::process::id();
     let mut found = Vec::new();
     for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(number) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
         let open = fs::read_dir(process.path().join("fd")).into_iter().flatten().flatten();
-        let has_it = number != own && open.filter_map(|fd| fs::read_link(fd.path()).ok()).any(|to| is_it(&to));
+        let has_it = number != own && open.map(|entry| entry.path()).any(|entry| is_it(&entry));
         if has_it {
             let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
             found.push(Program { name: name.trim_end().to_owned(), process: number });

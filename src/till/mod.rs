@@ -27,6 +27,7 @@ pub mod zvt;
 
 pub use installer::{TillArgs, run};
 pub use listen::{ListenArgs, listen};
+pub(crate) use opening::is_open_as;
 pub use opening::{PortError, stable_name, stable_name_in};
 pub use port::{Flow, LineSettings, Parity};
 pub use receipt::ReceiptFacts;

@@ -5,6 +5,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::termios::isatty;
 use serialport::{SerialPort, TTYPort};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::{fmt, fs, io};
 
@@ -213,9 +214,15 @@ enum Holder {
     Other(String),
 }
 
+/// Whether this entry of a process's `/proc/PID/fd` is that file. Its name would not tell: a container has ports of its own
+/// under the same names.
+pub(crate) fn is_open_as(entry: &Path, file: &fs::Metadata) -> bool {
+    fs::metadata(entry).is_ok_and(|open| (open.dev(), open.ino()) == (file.dev(), file.ino()))
+}
+
 /// Who has the port open, if we may see it.
 fn holder(port: &Path) -> Option<Holder> {
-    let real = fs::canonicalize(port).ok()?;
+    let real = fs::metadata(port).ok()?;
     let own = std::process::id().to_string();
     let mut ourselves = None;
     for process in fs::read_dir("/proc").ok()?.flatten() {
@@ -224,7 +231,7 @@ fn holder(port: &Path) -> Option<Holder> {
             continue;
         }
         let Ok(files) = fs::read_dir(process.path().join("fd")) else { continue };
-        if files.flatten().any(|file| fs::read_link(file.path()).is_ok_and(|to| to == real)) {
+        if files.flatten().any(|file| is_open_as(&file.path(), &real)) {
             if number == own {
                 ourselves = Some(Holder::Ourselves);
                 continue;
