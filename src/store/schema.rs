@@ -17,7 +17,12 @@ use std::path::{Path, PathBuf};
 pub(super) const APPLICATION_ID: i64 = 0x5469_6c6c;
 
 /// Every schema there ever was, as the way from the one before. `user_version` counts them.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema-2.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("schema-2.sql"),
+    #[cfg(feature = "next-schema")]
+    include_str!("next-schema.sql"),
+];
 
 /// Of a new store; older ones have 1024. A commit changes a few short rows: a sale writes a quarter less than with 1024, a
 /// third of what it would with 4096, and takes a seventh more room.
