@@ -27,7 +27,7 @@ mod register;
 
 use figures::{Figures, part_ms};
 use ground::Raw;
-use house::{Daemon, House, PROGRAM};
+use house::{Daemon, House, program};
 use phone::{Phone, Wire};
 use register::Register;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -109,7 +109,7 @@ fn main() -> ExitCode {
 }
 
 fn size(figures: &mut Figures) {
-    let bytes = std::fs::metadata(PROGRAM).unwrap().len();
+    let bytes = std::fs::metadata(program()).unwrap().len();
     figures.at_most("program, stripped", bytes as f64 / MIB, 10.0, "MiB");
 }
 
