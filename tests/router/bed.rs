@@ -71,6 +71,9 @@ pub(super) const SECURE: &str = "url = \"https://pay.shop.example\"\nsecure_list
 /// The portal without.
 pub(super) const PLAIN: &str = "url = \"http://pay.shop.example\"";
 
+/// Guests with version 6.
+pub(super) const SIX: &str = "ipv6 = \"fd12:3456:789a:50::1/64\"";
+
 /// Everything goes with it when it is dropped.
 pub(super) struct Bed {
     pub(super) folder: PathBuf,
@@ -188,6 +191,15 @@ impl Bed {
         self.start("gw", "dnsmasq", &["-k", "--pid-file", "--user=root", &leases, &conf], &[], "dnsmasq.log")
     }
 
+    /// Who tells phones of the router by version 6, once it has said that it does; its process id.
+    pub(super) fn advertiser(&self) -> u32 {
+        let config = self.folder.join("t.toml").display().to_string();
+        let args = ["advertise", "--config", &config];
+        let id = self.start("gw", env!("CARGO_BIN_EXE_tillgate"), &args, &[], "advertise.log");
+        wait(|| self.log("advertise.log").contains("advertising"), || self.log("advertise.log"));
+        id
+    }
+
     /// The internet's dnsmasq, with these names.
     pub(super) fn upstream(&self, names: &[&str]) {
         let usual =
@@ -276,6 +288,15 @@ impl Bed {
         let mut child = running.remove(at);
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    /// Tells what was started to stop, and waits until it has; it ended well.
+    pub(super) fn stops(&self, id: u32) {
+        run("kill", &["-TERM", &id.to_string()]);
+        let mut running = self.running.lock().unwrap();
+        let at = running.iter().position(|child| child.id() == id).unwrap();
+        let ended = running.remove(at).wait().unwrap();
+        assert!(ended.success(), "{ended}");
     }
 
     pub(super) fn log(&self, name: &str) -> String {
