@@ -54,7 +54,11 @@ pub(super) fn drop_all_but(one: Kept) -> io::Result<()> {
         }
     }
     set_no_new_privs(true)?;
-    set_capabilities(None, CapabilitySets { effective: kept, permitted: kept, inheritable: kept })?;
+    let wanted = CapabilitySets { effective: kept, permitted: kept, inheritable: kept };
+    // Where its unit has seen to all, that may forbid even to ask.
+    if capabilities(None)? != wanted {
+        set_capabilities(None, wanted)?;
+    }
     let left = capabilities(None)?;
     if left.permitted != kept || left.effective != kept {
         return Err(io::Error::other(format!("more rights stay than {name}")));

@@ -1,6 +1,6 @@
 //! What phones hear of their router by version 6, with a phone's own ears and its own kernel; and what is not listened to.
 
-use super::bed::{Bed, PATIENCE, PLAIN, SECURE, SIX, run, said, wait};
+use super::bed::{Bed, OWN_SIX as OWN, PATIENCE, PLAIN, SECURE, SIX, run, said, wait};
 use super::machine::Machine;
 use super::solicited::{ALL_NODES, ALL_ROUTERS, Ear, Heard, NOBODY, Packet, QUESTION};
 use std::net::Ipv6Addr;
@@ -10,8 +10,6 @@ const CAPTIVE_PORTAL: u8 = 37;
 const SOON: Duration = Duration::from_millis(500);
 /// Longer than anything waits that is going to be said.
 const SILENCE: Duration = Duration::from_secs(4);
-/// The box's own address, and the prefix.
-const OWN: &str = "fd12:3456:789a:50::1";
 
 /// The machine's own address on its link, once it is nobody else's.
 fn link_address(machine: &Machine, link: &str) -> Ipv6Addr {
@@ -50,17 +48,6 @@ fn wanted(bed: &Bed, mtu: u32) -> Vec<u8> {
     bytes
 }
 
-fn routes(bed: &Bed, place: &str) -> String {
-    said(&bed.inside(place, "ip", &["-6", "route", "show", "default"]))
-}
-
-/// Until the phone has made itself an address in the guests' network and knows its router.
-fn settles(bed: &Bed, place: &str) {
-    let addresses = || said(&bed.inside(place, "ip", &["-6", "-oneline", "address", "show", "dev", "eth0"]));
-    let made = || addresses().lines().any(|l| l.contains("fd12:3456:789a:50:") && !l.contains("tentative"));
-    wait(|| made() && !routes(bed, place).is_empty(), || format!("{}{}", addresses(), routes(bed, place)));
-}
-
 fn next(ear: &Ear, what: &str, bed: &Bed) -> Heard {
     ear.hears(PATIENCE).unwrap_or_else(|| panic!("{what}: nothing was heard; {}", bed.log("advertise.log")))
 }
@@ -85,11 +72,9 @@ fn a_phone_hears_of_the_portal_by_router_advertisement_exactly_when_it_has_a_cer
         }
         assert_eq!(heard.says(), wanted, "{name}");
         // The phone's own system believes it: an address, and a way out.
-        settles(&bed, "one");
+        bed.settles("one");
         let router = format!("default via {} dev eth0 proto ra", heard.from);
-        assert!(routes(&bed, "one").starts_with(&router), "{}", routes(&bed, "one"));
-        let ping = bed.inside("one", "ping", &["-6", "-c", "1", "-W", "5", OWN]);
-        assert!(ping.status.success(), "{}", said(&ping));
+        assert!(bed.routes_six("one").starts_with(&router), "{}", bed.routes_six("one"));
         // Names are there where it was said.
         let name = bed.inside("one", "dig", &["+short", &format!("@{OWN}"), "pay.shop.example", "AAAA"]);
         assert_eq!(said(&name).trim(), OWN);
@@ -101,33 +86,34 @@ fn a_phone_that_asks_is_answered_alone_and_at_once_and_who_has_no_address_togeth
     let mut bed = Bed::new("raasked", SECURE, SIX);
     bed.dnsmasq();
     let (one, two) = (bed.machine("one"), bed.machine("two"));
-    link_address(&one, "eth0");
+    let own = link_address(&one, "eth0");
     bed.advertiser();
-    settles(&bed, "one");
-    settles(&bed, "two");
+    bed.settles("one");
+    bed.settles("two");
     // What is sent to all comes at 0, 16 and 32 s, and when phones came up; between these times one can listen.
     let (ear, other) = (Ear::of(&one), Ear::of(&two));
     let all = ear.hears_all(Duration::from_secs(34));
     assert!(!all.is_empty() && all.len() < 6, "{all:?}");
     other.hears_all(Duration::from_millis(1));
     for round in 0..10 {
+        let question = Packet { from: own, to: ALL_ROUTERS, hops: 255, message: &QUESTION };
         let since = Instant::now();
-        asks(&one);
+        question.leaves(&one);
         let heard = ear.hears(SOON).unwrap_or_else(|| panic!("round {round}: no answer"));
         println!("answered after {:?}", since.elapsed());
         assert_eq!(heard.options(CAPTIVE_PORTAL).len(), 1);
     }
     assert_eq!(other.hears_all(Duration::from_millis(300)), [], "the other phone sleeps on");
     // Who has no address cannot be answered alone; however many of them ask, all others are woken up once in 3 s.
-    let since = Instant::now();
+    let (since, mut times) = (Instant::now(), Vec::new());
     while since.elapsed() < Duration::from_secs(8) {
         Packet { from: NOBODY, to: ALL_ROUTERS, hops: 255, message: &QUESTION }.leaves(&one);
-        std::thread::park_timeout(Duration::from_millis(50));
+        times.extend(other.hears(Duration::from_millis(50)).map(|heard| heard.after));
     }
-    let times: Vec<_> = other.hears_all(Duration::from_secs(3)).iter().map(|heard| heard.after).collect();
+    times.extend(other.hears_all(SILENCE).iter().map(|heard| heard.after));
     assert!((3..=4).contains(&times.len()), "{times:?}");
-    // A millisecond less: it is counted in whole ones.
-    assert!(times.windows(2).all(|two| two[1] - two[0] > Duration::from_millis(2_900)), "{times:?}");
+    // As heard, on a busy machine.
+    assert!(times.windows(2).all(|two| two[1] - two[0] > Duration::from_millis(2_500)), "{times:?}");
     assert_eq!(ear.hears_all(Duration::from_millis(300)).len(), times.len());
 }
 
@@ -138,7 +124,7 @@ fn a_solicitation_that_cannot_be_honest_is_not_answered() {
     let phone = bed.machine("one");
     let own = link_address(&phone, "eth0");
     let id = bed.advertiser();
-    settles(&bed, "one");
+    bed.settles("one");
     let ear = Ear::of(&phone);
     // Until all has been said that is said by itself for the next ten minutes.
     ear.hears_all(Duration::from_secs(34));
@@ -185,8 +171,8 @@ fn an_advertisement_of_a_phone_reaches_no_other_phone_and_is_not_believed_by_the
     let (gateway, one, two) = (bed.machine("gw"), bed.machine("one"), bed.machine("two"));
     let own = link_address(&two, "eth0");
     bed.advertiser();
-    settles(&bed, "one");
-    let (ear, before) = (Ear::of(&one), routes(&bed, "gw"));
+    bed.settles("one");
+    let (ear, before) = (Ear::of(&one), bed.routes_six("gw"));
     // That it is the router, for an hour, and that all the world is on this link.
     let mut rogue = vec![134, 0, 0, 0, 64, 0, 0x0e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0];
     rogue.extend([3, 4, 64, 0xc0, 0, 0, 0x15, 0x18, 0, 0, 0x0a, 0x8c, 0, 0, 0, 0]);
@@ -205,14 +191,22 @@ fn an_advertisement_of_a_phone_reaches_no_other_phone_and_is_not_believed_by_the
     .leaves(&two);
     let heard = ear.hears_all(SILENCE);
     assert!(heard.iter().all(|one| one.from == box_itself && one.router_secs() > 0), "{heard:?}");
-    assert!(routes(&bed, "one").contains(&format!("via {box_itself}")), "{}", routes(&bed, "one"));
-    assert!(!routes(&bed, "one").contains(&format!("via {own}")), "{}", routes(&bed, "one"));
-    assert_eq!(routes(&bed, "gw"), before);
+    assert!(bed.routes_six("one").contains(&format!("via {box_itself}")), "{}", bed.routes_six("one"));
+    assert!(!bed.routes_six("one").contains(&format!("via {own}")), "{}", bed.routes_six("one"));
+    assert_eq!(bed.routes_six("gw"), before);
     for place in ["gw", "one"] {
         let all =
             said(&bed.inside(place, "ip", &["-6", "address"])) + &said(&bed.inside(place, "ip", &["-6", "route"]));
         assert!(!all.contains("2001:db8:bad:"), "{place}: {all}");
     }
+    // Where ports are not kept apart it would have been believed.
+    for port in ["eth1", "eth2"] {
+        gateway.ip(&format!("link set {port} type bridge_slave isolated off"));
+    }
+    Packet { from: own, to: ALL_NODES, hops: 255, message: &rogue }.leaves(&two);
+    assert!(ear.hears_all(SOON).iter().any(|heard| heard.from == own));
+    wait(|| bed.routes_six("one").contains(&format!("via {own}")), || bed.routes_six("one"));
+    assert_eq!(bed.routes_six("gw"), before, "the box believes nobody all the same");
 }
 
 #[test]
@@ -221,14 +215,14 @@ fn who_is_killed_is_missed_by_nobody_and_who_stops_takes_its_leave() {
     bed.dnsmasq();
     let ear = Ear::of(&bed.machine("one"));
     let first = bed.advertiser();
-    settles(&bed, "one");
+    bed.settles("one");
     assert_eq!(next(&ear, "at the beginning", &bed).router_secs(), 2_700);
     bed.kill(first);
     // What was heard before the end.
     ear.hears_all(Duration::from_millis(200));
     asks(&bed.machine("one"));
     assert_eq!(ear.hears(SOON), None, "nobody is there to answer");
-    assert!(!routes(&bed, "one").is_empty(), "the phone goes on");
+    assert!(!bed.routes_six("one").is_empty(), "the phone goes on");
     let second = bed.advertiser();
     assert_eq!(next(&ear, "started anew", &bed).router_secs(), 2_700);
     ear.hears_all(SOON);
@@ -238,11 +232,11 @@ fn who_is_killed_is_missed_by_nobody_and_who_stops_takes_its_leave() {
     let leave = next(&ear, "at the end", &bed);
     assert_eq!((leave.router_secs(), leave.options(CAPTIVE_PORTAL).len()), (0, 0));
     assert_eq!(leave.options(25), [&[&[0; 6][..], &OWN.parse::<Ipv6Addr>().unwrap().octets()].concat()[..]]);
-    wait(|| routes(&bed, "one").is_empty(), || routes(&bed, "one"));
+    wait(|| bed.routes_six("one").is_empty(), || bed.routes_six("one"));
     // Started again, as by an upgrade: the phone has its router back, and had its address all the time.
     let gone = Instant::now();
     bed.advertiser();
-    wait(|| !routes(&bed, "one").is_empty(), || bed.log("advertise.log"));
+    wait(|| !bed.routes_six("one").is_empty(), || bed.log("advertise.log"));
     println!("there again after {:?}", gone.elapsed());
 }
 
@@ -288,7 +282,7 @@ fn without_version_6_nobody_advertises_and_with_it_nobody_but_the_box_does() {
     assert!(ended.status.success() && said(&ended).contains("nothing to advertise"), "{}", said(&ended));
     asks(&bed.machine("one"));
     assert_eq!(ear.hears(SILENCE), None);
-    assert_eq!(routes(&bed, "one"), "");
+    assert_eq!(bed.routes_six("one"), "");
     // Nor does it begin with a file that cannot be used, or without the right.
     std::fs::write(bed.folder.join("bad.toml"), "[network]\nipv6 = 7\n").unwrap();
     let bad = bed.folder.join("bad.toml").display().to_string();

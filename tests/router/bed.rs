@@ -73,6 +73,8 @@ pub(super) const PLAIN: &str = "url = \"http://pay.shop.example\"";
 
 /// Guests with version 6.
 pub(super) const SIX: &str = "ipv6 = \"fd12:3456:789a:50::1/64\"";
+/// The box's own address then.
+pub(super) const OWN_SIX: &str = "fd12:3456:789a:50::1";
 
 /// Everything goes with it when it is dropped.
 pub(super) struct Bed {
@@ -240,7 +242,7 @@ impl Bed {
     }
 
     /// What a place has for its `/etc/resolv.conf`; a phone's is as its lease said.
-    fn resolv_conf(&self, place: &str) -> PathBuf {
+    pub(super) fn resolv_conf(&self, place: &str) -> PathBuf {
         self.folder.join(format!("resolv-{place}.conf"))
     }
 
@@ -288,6 +290,18 @@ impl Bed {
         let mut child = running.remove(at);
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    /// Until the phone has made itself an address by version 6 and knows its router.
+    pub(super) fn settles(&self, place: &str) {
+        let addresses = || said(&self.inside(place, "ip", &["-6", "-oneline", "address", "show", "dev", "eth0"]));
+        let made = || addresses().lines().any(|l| l.contains("fd12:3456:789a:50:") && !l.contains("tentative"));
+        wait(|| made() && !self.routes_six(place).is_empty(), || addresses() + &self.log("advertise.log"));
+    }
+
+    /// The ways out by version 6 that a place knows.
+    pub(super) fn routes_six(&self, place: &str) -> String {
+        said(&self.inside(place, "ip", &["-6", "route", "show", "default"]))
     }
 
     /// Tells what was started to stop, and waits until it has; it ended well.

@@ -21,6 +21,7 @@ mod hardship;
 mod house;
 mod phone;
 mod probes;
+mod six;
 mod solicited;
 mod world;
 
