@@ -195,9 +195,11 @@ impl<'s> Sender<'s> {
                         tracing::info!(bridge = self.bridge, "phones are told again");
                     }
                 }
-                // It has gone, or asks again.
                 Err(error) => match to {
+                    // It has gone, or asks again.
                     To::Phone(_) => tracing::debug!(%error, "a phone was not told"),
+                    // So many ask who are not there that there is no room: soon again.
+                    To::All if is_full(&error) => self.pace.asked(now, Asker::Anybody, 0),
                     To::All => self.fails(&error),
                 },
             }
@@ -297,6 +299,10 @@ impl Voice {
         let from = from.and_then(|from| SocketAddrV6::try_from(from).ok());
         Ok(from.zip(bytes.get(..count)).and_then(|(from, bytes)| message::solicitation(*from.ip(), bytes)))
     }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::AGAIN | Errno::NOBUFS))
 }
 
 /// The kernel wakes us up for solicitations alone, and for those only that have come over no router: `linux/filter.h`.

@@ -199,7 +199,10 @@ fn an_advertisement_of_a_phone_reaches_no_other_phone_and_is_not_believed_by_the
             said(&bed.inside(place, "ip", &["-6", "address"])) + &said(&bed.inside(place, "ip", &["-6", "route"]));
         assert!(!all.contains("2001:db8:bad:"), "{place}: {all}");
     }
-    // Where ports are not kept apart it would have been believed.
+    // It is the ports that are kept apart, with or without a firewall; else it would have been believed.
+    gateway.nft("delete table inet tillgate");
+    Packet { from: own, to: ALL_NODES, hops: 255, message: &rogue }.leaves(&two);
+    assert!(ear.hears_all(SOON).iter().all(|heard| heard.from == box_itself));
     for port in ["eth1", "eth2"] {
         gateway.ip(&format!("link set {port} type bridge_slave isolated off"));
     }

@@ -44,7 +44,8 @@ pub fn solicits(mut data: &[u8]) {
         // Each is said when it is due, and not when the next one asks.
         let next = now.plus_ms(u64::from(*gap) * u64::from(*gap));
         while pace.due() <= next {
-            tell(&mut pace, pace.due(), &mut waiting);
+            let due = pace.due();
+            tell(&mut pace, due, &mut waiting);
         }
         now = next;
         let from = match who % 4 {

@@ -149,7 +149,9 @@ mod tests {
             pace.asked(Mono(at), Asker::Anybody, 0);
             said.extend(until(&mut pace, at, 0));
         }
-        assert_eq!(said, [3_000, 6_000, 9_000].map(|at| (at, To::All)));
+        // Whoever asked last is told, too, though nobody asks any more.
+        said.extend(until(&mut pace, 20_000, 0));
+        assert_eq!(said, [3_000, 6_000, 9_000, 12_000].map(|at| (at, To::All)));
         // It is one more than there would have been, and puts off the regular one.
         pace.asked(Mono(20_000), Asker::Anybody, 50);
         assert_eq!(until(&mut pace, 600_000, 0), [(20_050, To::All)]);
