@@ -1,7 +1,7 @@
 //! What is fuzzed: every reader of what comes from outside, as functions of bytes that panic where a promise is broken.
 //! `fuzz/` gives them to libFuzzer, `tests/fuzz.rs` plays the corpus on them.
 
-use crate::{config, platform, portal, shop, store, till};
+use crate::{config, network, platform, portal, shop, store, till};
 
 #[cfg(not(debug_assertions))]
 compile_error!("the fuzz targets are for tests: a release cannot have them");
@@ -19,6 +19,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("portal_requests", portal_requests),
     ("portal_words", portal_words),
     ("platform_answers", platform_answers),
+    ("network_solicits", network_solicits),
     ("config_text", config_text),
     ("store_rows", store_rows),
     ("store_cells", store_cells),
@@ -66,6 +67,11 @@ pub fn portal_words(data: &[u8]) {
 /// What the payment platform answers.
 pub fn platform_answers(data: &[u8]) {
     platform::fuzz::hear(data);
+}
+
+/// Phones that look for a router.
+pub fn network_solicits(data: &[u8]) {
+    network::advertise::fuzz::solicits(data);
 }
 
 /// The configuration.

@@ -19,7 +19,7 @@ use tillgate::doctor::{self, DoctorArgs};
 use tillgate::listing::{self, BooksArgs, SalesArgs};
 use tillgate::logging;
 use tillgate::network::command::{self as network_command, Ended, NetworkArgs};
-use tillgate::network::{netd, ruleset};
+use tillgate::network::{advertise, netd, ruleset};
 use tillgate::platform::command::{self as platform_command, EnrollArgs};
 use tillgate::platform::enrol::Remedy;
 use tillgate::sandbox::{self, SandboxArgs};
@@ -79,6 +79,7 @@ enum Command {
     #[command(after_help = NETWORK_EXAMPLES)]
     Network(NetworkArgs),
     Netd(NetdArgs),
+    Advertise(AdvertiseArgs),
     Enroll(EnrollArgs),
     Sockets(SocketsArgs),
     #[cfg(feature = "pages")]
@@ -163,6 +164,22 @@ struct NetdArgs {
     /// Print the table instead, and end
     #[arg(long)]
     print: bool,
+}
+
+/// Tell guests' phones by version 6 who their router is, and where the portal's API is
+///
+/// Sends router advertisements, with the captive-portal option (RFC 8910) if the portal has a certificate, until SIGTERM or
+/// SIGINT. Needs CAP_NET_RAW and gives every other right away. Ends at once if guests have no version 6.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  tillgate advertise --config /etc/tillgate/tillgate.toml
+
+Exit codes: 0 told to stop, or there is nothing to advertise, 1 it could not start or go on, 2 the configuration cannot be used")]
+struct AdvertiseArgs {
+    /// The configuration; only [network] and the portal's addresses are read
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
 }
 
 const TILL_EXAMPLES: &str = "\
@@ -302,7 +319,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     // A daemon tells its day; a command answers what it was asked.
     let usual = match &cli.command {
-        Command::Run(_) | Command::Netd(_) => logging::LevelFilter::INFO,
+        Command::Run(_) | Command::Netd(_) | Command::Advertise(_) => logging::LevelFilter::INFO,
         Command::Setup(_)
         | Command::Check(_)
         | Command::Doctor(_)
@@ -338,6 +355,7 @@ fn main() -> ExitCode {
             Command::Demo(args) => demo(&args),
             Command::Network(args) => network(&args),
             Command::Netd(args) => helper(&args),
+            Command::Advertise(args) => advertise(&args),
             Command::Enroll(args) => enroll(&args),
             Command::Sockets(args) => write_sockets(&args),
             #[cfg(feature = "pages")]
@@ -409,6 +427,17 @@ fn helper(args: &NetdArgs) -> Exit {
         (false, false) => netd::run(settings, &args.user),
     };
     match ended {
+        Ok(()) => Exit::Good,
+        Err(error) => fail(&error, Exit::No),
+    }
+}
+
+fn advertise(args: &AdvertiseArgs) -> Exit {
+    let settings = match Config::load_network(&args.config) {
+        Ok(settings) => settings,
+        Err(faults) => return fail(&faults, Exit::Usage),
+    };
+    match advertise::run(settings.as_ref()) {
         Ok(()) => Exit::Good,
         Err(error) => fail(&error, Exit::No),
     }

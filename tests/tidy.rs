@@ -47,7 +47,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("doctor", &["shop", "clock", "config", "control", "network", "platform", "store", "till"]),
     ("setup", &["shop", "till", "network", "platform", "config", "doctor"]),
     // Built for fuzzing only.
-    ("fuzz", &["shop", "till", "portal", "platform", "store", "config"]),
+    ("fuzz", &["shop", "till", "portal", "platform", "network", "store", "config"]),
     // Of the package's build only.
     ("pages", &[]),
     ("lib", &[]),
@@ -88,6 +88,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("serde_json", &["main", "portal", "platform", "sandbox", "control", "listing", "demo", "doctor"]),
     ("serialport", &["till", "demo"]),
     ("similar", &["network", "setup"]),
+    ("socket2", &["network"]),
     ("tokio_rustls", &["sandbox", "platform", "portal", "demo"]),
     (
         "tokio",

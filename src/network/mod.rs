@@ -1,5 +1,6 @@
 //! The shop's Wi-Fi: what the box is to the guests' phones beside a portal. Knows no page, till, platform or store.
 
+pub mod advertise;
 pub mod announce;
 mod client;
 pub mod command;
@@ -9,6 +10,7 @@ mod netlink;
 mod phone;
 pub mod place;
 pub mod render;
+mod rights;
 pub mod ruleset;
 pub mod settings;
 pub mod verify;

@@ -3,11 +3,11 @@
 
 mod callers;
 mod guard;
-mod rights;
 mod sets;
 
 use super::netlink::{self, Socket};
 use super::phone::{Phone, Way};
+use super::rights::{self, Kept};
 use super::ruleset::{self, Let};
 use super::settings::{Link, NetworkSettings, Paying};
 use super::words::{Answer, Refused, Request, Stats};
@@ -72,7 +72,7 @@ impl std::error::Error for NetdError {
 /// Puts the table in place that lets nobody anywhere, and ends: for the time before the network is up. A table that lets
 /// phones through already is replaced, too.
 pub fn close(bridge: &Link) -> Result<(), NetdError> {
-    rights::drop_all_but_one().map_err(NetdError::Rights)?;
+    rights::drop_all_but(Kept::NetAdmin).map_err(NetdError::Rights)?;
     nft(&ruleset::closed(bridge.as_str())).map_err(NetdError::Table)
 }
 
@@ -86,7 +86,7 @@ pub fn run(settings: NetworkSettings, user: &str) -> Result<(), NetdError> {
         None => callers::listen(&settings.helper).map_err(NetdError::Listen)?,
     };
     listener.set_nonblocking(true).map_err(NetdError::Listen)?;
-    rights::drop_all_but_one().map_err(NetdError::Rights)?;
+    rights::drop_all_but(Kept::NetAdmin).map_err(NetdError::Rights)?;
     let mut helper = Helper::start(settings).map_err(NetdError::Table)?;
     let mut callers = Callers::new(listener, uid);
     tracing::info!(phones = helper.phones.len(), uid, "the table stands; rights: CAP_NET_ADMIN and no other; ready");

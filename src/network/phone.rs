@@ -28,3 +28,26 @@ pub enum Way {
     /// To the internet.
     Online,
 }
+
+/// The hardware address that is written so, as the system writes those of its interfaces.
+pub(super) fn mac(text: &str) -> Option<[u8; 6]> {
+    let mut mac = [0; 6];
+    let mut parts = text.split(':');
+    for byte in &mut mac {
+        *byte = u8::from_str_radix(parts.next()?, 16).ok()?;
+    }
+    parts.next().is_none().then_some(mac)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_interfaces_are_read_as_the_system_writes_them() {
+        assert_eq!(mac("02:00:0a:ff:00:01"), Some([2, 0, 10, 255, 0, 1]));
+        for text in ["", "02:00:0a:ff:00", "02:00:0a:ff:00:01:02", "02:00:0a:ff:00:zz"] {
+            assert_eq!(mac(text), None, "{text}");
+        }
+    }
+}

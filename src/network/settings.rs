@@ -197,7 +197,7 @@ pub struct PortalPlace {
     /// The port of its pages without TLS: what strangers say to port 80 of any host is turned to it.
     pub http: u16,
     /// The port of its pages with TLS. Only where there is a certificate for `name`; phones are told of the portal by
-    /// DHCP then, and only then.
+    /// DHCP and router advertisements then, and only then.
     pub https: Option<u16>,
 }
 

@@ -266,7 +266,15 @@ fn others(settings: &NetworkSettings) -> Vec<Finding> {
         let what = "whom to ask for names comes from the uplink, but systemd-resolved, which notes it, is not here";
         found.push(odd(what, "apt install systemd-resolved, or write resolvers = [\"9.9.9.9\"]"));
     }
+    found.extend(two_senders(&fs::read_to_string("/etc/dnsmasq.d/tillgate.conf").unwrap_or_default()));
     found
+}
+
+/// dnsmasq as we configured it before `tillgate advertise` was there.
+fn two_senders(conf: &str) -> Option<Finding> {
+    let what = "dnsmasq advertises a router by version 6 as well, and does not name the portal: its file is of an older version";
+    let fix = "sudo tillgate network apply --config ..; sudo systemctl restart dnsmasq";
+    conf.lines().any(|line| line == "enable-ra").then(|| odd(what, fix))
 }
 
 #[cfg(test)]
@@ -287,6 +295,16 @@ mod tests {
             security: Security::Open,
         };
         radio_can(&radio, said).into_iter().map(|finding| finding.what).collect()
+    }
+
+    #[test]
+    fn a_file_of_dnsmasq_that_advertises_as_well_is_told() {
+        for (conf, told) in [("", false), ("# enable-ra\n", false), ("interface=guests\nenable-ra\n", true)] {
+            assert_eq!(two_senders(conf).is_some(), told, "{conf:?}");
+        }
+        for file in crate::network::render::files(&crate::network::render::example()) {
+            assert_eq!(two_senders(&file.text), None);
+        }
     }
 
     #[test]

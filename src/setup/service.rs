@@ -11,7 +11,8 @@ const DAEMON: &str = "tillgate.service";
 /// Where phones come in: made from the configuration, and started with the daemon.
 const SOCKETS: [&str; 2] = ["tillgate-http.socket", "tillgate-https.socket"];
 /// What governs the guests' network, in the order of starting.
-const GOVERNORS: [&str; 3] = ["tillgate-closed.service", "tillgate-netd.socket", "tillgate-netd.service"];
+const GOVERNORS: [&str; 4] =
+    ["tillgate-closed.service", "tillgate-netd.socket", "tillgate-netd.service", "tillgate-advertise.service"];
 
 /// How it went.
 #[derive(Debug)]

@@ -71,6 +71,11 @@ pub(super) const SECURE: &str = "url = \"https://pay.shop.example\"\nsecure_list
 /// The portal without.
 pub(super) const PLAIN: &str = "url = \"http://pay.shop.example\"";
 
+/// Guests with version 6.
+pub(super) const SIX: &str = "ipv6 = \"fd12:3456:789a:50::1/64\"";
+/// The box's own address then.
+pub(super) const OWN_SIX: &str = "fd12:3456:789a:50::1";
+
 /// Everything goes with it when it is dropped.
 pub(super) struct Bed {
     pub(super) folder: PathBuf,
@@ -188,6 +193,15 @@ impl Bed {
         self.start("gw", "dnsmasq", &["-k", "--pid-file", "--user=root", &leases, &conf], &[], "dnsmasq.log")
     }
 
+    /// Who tells phones of the router by version 6, once it has said that it does; its process id.
+    pub(super) fn advertiser(&self) -> u32 {
+        let config = self.folder.join("t.toml").display().to_string();
+        let args = ["advertise", "--config", &config];
+        let id = self.start("gw", env!("CARGO_BIN_EXE_tillgate"), &args, &[], "advertise.log");
+        wait(|| self.log("advertise.log").contains("advertising"), || self.log("advertise.log"));
+        id
+    }
+
     /// The internet's dnsmasq, with these names.
     pub(super) fn upstream(&self, names: &[&str]) {
         let usual =
@@ -228,7 +242,7 @@ impl Bed {
     }
 
     /// What a place has for its `/etc/resolv.conf`; a phone's is as its lease said.
-    fn resolv_conf(&self, place: &str) -> PathBuf {
+    pub(super) fn resolv_conf(&self, place: &str) -> PathBuf {
         self.folder.join(format!("resolv-{place}.conf"))
     }
 
@@ -276,6 +290,27 @@ impl Bed {
         let mut child = running.remove(at);
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    /// Until the phone has made itself an address by version 6 and knows its router.
+    pub(super) fn settles(&self, place: &str) {
+        let addresses = || said(&self.inside(place, "ip", &["-6", "-oneline", "address", "show", "dev", "eth0"]));
+        let made = || addresses().lines().any(|l| l.contains("fd12:3456:789a:50:") && !l.contains("tentative"));
+        wait(|| made() && !self.routes_six(place).is_empty(), || addresses() + &self.log("advertise.log"));
+    }
+
+    /// The ways out by version 6 that a place knows.
+    pub(super) fn routes_six(&self, place: &str) -> String {
+        said(&self.inside(place, "ip", &["-6", "route", "show", "default"]))
+    }
+
+    /// Tells what was started to stop, and waits until it has; it ended well.
+    pub(super) fn stops(&self, id: u32) {
+        run("kill", &["-TERM", &id.to_string()]);
+        let mut running = self.running.lock().unwrap();
+        let at = running.iter().position(|child| child.id() == id).unwrap();
+        let ended = running.remove(at).wait().unwrap();
+        assert!(ended.success(), "{ended}");
     }
 
     pub(super) fn log(&self, name: &str) -> String {

@@ -1,6 +1,6 @@
 //! What a phone finds that joins: its address, the portal, names that exist and names that do not.
 
-use super::bed::{Bed, PLAIN, SECURE, said, wait};
+use super::bed::{Bed, PLAIN, SECURE, SIX, said, wait};
 use std::process::Command;
 
 /// Hexadecimal, as udhcpc gives options that it does not know.
@@ -123,8 +123,9 @@ fn a_phone_asks_the_portals_api_over_real_names_and_real_tls() {
 
 #[test]
 fn with_version_6_phones_make_their_addresses_and_hear_of_the_portal_in_that_way_too() {
-    let mut bed = Bed::new("six", SECURE, "ipv6 = \"fd12:3456:789a:50::1/64\"");
+    let mut bed = Bed::new("six", SECURE, SIX);
     bed.dnsmasq();
+    bed.advertiser();
     let config = bed.folder.join("t.toml").display().to_string();
     bed.start("gw", env!("CARGO_BIN_EXE_tillgate"), &["run", "--config", &config], &[], "tillgate.log");
     let addresses = || said(&bed.inside("one", "ip", &["-6", "-oneline", "address", "show", "dev", "eth0"]));

@@ -1,10 +1,10 @@
 //! A shop with everything: our rendered files in the hands of the real programs, the real helper with its one right, the
 //! daemon as nobody, a till on its line, and the internet behind the uplink.
 
-use super::bed::{Bed, SECURE, run, said, wait};
+use super::bed::{Bed, SECURE, SIX, run, said, wait};
 use super::phone::Phone;
 use super::rig::Till;
-use super::world::{API, PLATFORM, World};
+use super::world::{API, PLATFORM, UPLINK_SIX, World};
 use serialport::{SerialPort, TTYPort};
 use std::fs::{File, OpenOptions};
 use std::net::TcpStream;
@@ -35,8 +35,21 @@ pub(super) struct House {
 impl House {
     /// Everything runs, and nobody has joined yet.
     pub(super) fn open(name: &str) -> House {
-        let network = "helper = \"DIR/netd.sock\"\n[network.limits]\nonline_minutes = 1\n";
-        let bed = Bed::new(name, SECURE, network);
+        House::open_with(name, "")
+    }
+
+    /// The same with version 6, inside and outside.
+    pub(super) fn open_by_six(name: &str) -> House {
+        let house = House::open_with(name, SIX);
+        house.bed.machine("gw").ip(&format!("address add {UPLINK_SIX} dev eth0 nodad"));
+        house.bed.advertiser();
+        house
+    }
+
+    /// With this in `[network]` besides.
+    fn open_with(name: &str, more: &str) -> House {
+        let network = format!("{more}\nhelper = \"DIR/netd.sock\"\n[network.limits]\nonline_minutes = 1\n");
+        let bed = Bed::new(name, SECURE, &network);
         forwards(&bed);
         let world = World::open(&bed);
         for (from, to) in [(&world.portal.certificate, "cert.pem"), (&world.portal.key, "key.pem")] {

@@ -11,6 +11,7 @@
     clippy::wildcard_enum_match_arm
 )]
 
+mod advertised;
 mod announced;
 mod bed;
 mod browser_journey;
@@ -20,6 +21,8 @@ mod hardship;
 mod house;
 mod phone;
 mod probes;
+mod six;
+mod solicited;
 mod world;
 
 // Shared with the other programs of tests; each uses its part.

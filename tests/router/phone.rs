@@ -1,6 +1,6 @@
 //! A customer's phone without a screen: its address and resolver are as DHCP said, its pages are loaded by curl.
 
-use super::bed::{Bed, PATIENCE, said};
+use super::bed::{Bed, OWN_SIX, PATIENCE, said};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::process::Command;
@@ -29,6 +29,12 @@ pub(super) const REFUSED: i32 = 7;
 /// What a phone asks again and again it has looked up before; else it would soon have asked for as many names as one may.
 const BY_HEART: [&str; 4] =
     ["--resolve", "pay.shop.example:443:192.168.50.1", "--resolve", "connectivitycheck.gstatic.com:80:198.51.100.80"];
+const BY_HEART_SIX: [&str; 4] = [
+    "--resolve",
+    "pay.shop.example:443:[fd12:3456:789a:50::1]",
+    "--resolve",
+    "connectivitycheck.gstatic.com:80:[2001:db8:77::80]",
+];
 
 /// A phone that has joined.
 pub(super) struct Phone<'b> {
@@ -37,19 +43,34 @@ pub(super) struct Phone<'b> {
     pub(super) ip: Ipv4Addr,
     /// The page that is open.
     pub(super) page: Visitor,
+    /// It asks nobody anything by version 4.
+    six: bool,
 }
 
 impl<'b> Phone<'b> {
     /// Takes a lease.
     pub(super) fn joins(bed: &'b Bed, place: &'static str) -> Phone<'b> {
         let ip = bed.lease(place, &["114"])["ip"].parse().unwrap();
-        Phone { bed, place, ip, page: Visitor::new("en") }
+        Phone { bed, place, ip, page: Visitor::new("en"), six: false }
+    }
+
+    /// Takes a lease, makes itself an address by version 6, and uses that for all that it says, names included.
+    pub(super) fn joins_by_six(bed: &'b Bed, place: &'static str) -> Phone<'b> {
+        let phone = Phone { six: true, ..Phone::joins(bed, place) };
+        bed.settles(place);
+        std::fs::write(bed.resolv_conf(place), format!("nameserver {OWN_SIX}\n")).unwrap();
+        phone
+    }
+
+    fn by_heart(&self) -> &'static [&'static str] {
+        if self.six { &BY_HEART_SIX } else { &BY_HEART }
     }
 
     /// curl on the phone, which trusts whoever the bed's authority signed.
     fn curl(&self, args: &[&str]) -> Command {
         let mut command = self.bed.with_names(self.place, "exec curl \"$@\"");
-        command.args(["-sS", "--max-time", "10", "--cacert"]).arg(self.bed.folder.join("ca.pem")).args(args);
+        command.args(["-sS", "--max-time", "10", "--cacert"]).arg(self.bed.folder.join("ca.pem"));
+        command.arg(if self.six { "-6" } else { "-4" }).args(args);
         command
     }
 
@@ -72,7 +93,7 @@ impl<'b> Phone<'b> {
     pub(super) fn is_captive(&self) -> bool {
         let answer = self.asks(
             "https://pay.shop.example/capport",
-            &[&BY_HEART[..], &["-H", "Accept: application/captive+json"]].concat(),
+            &[self.by_heart(), &["-H", "Accept: application/captive+json"]].concat(),
         );
         let answer = answer.unwrap();
         assert_eq!((answer.status, answer.headers["content-type"].as_str()), (200, "application/captive+json"));
@@ -87,7 +108,10 @@ impl<'b> Phone<'b> {
 
     /// Whether a system that asks like Android takes this network for the internet.
     pub(super) fn is_online(&self) -> bool {
-        match self.asks("http://connectivitycheck.gstatic.com/generate_204", &BY_HEART).map(|answer| answer.status) {
+        match self
+            .asks("http://connectivitycheck.gstatic.com/generate_204", self.by_heart())
+            .map(|answer| answer.status)
+        {
             Ok(204) => true,
             Ok(302) => false,
             other => panic!("{other:?}"),

@@ -7,7 +7,7 @@ use super::table::{PROBES, Real};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use tillgate::sandbox::authority::{Authority, Certificates, For, Pair};
 use tillgate::sandbox::{Sandbox, SandboxSettings};
@@ -22,9 +22,21 @@ pub(super) const BANK: &str = "secure.bank.example";
 /// Answers nothing but what was said to it, on port 443.
 pub(super) const ECHO: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 30));
 
+pub(super) const ECHO_SIX: IpAddr = IpAddr::V6(six(0x30));
+
 pub(super) const PLATFORM_IP: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 10);
 /// Where all other names lead.
 const OTHERS: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 80));
+/// The same by version 6, which only a gateway with an address of it reaches.
+const PLATFORM_SIX: IpAddr = IpAddr::V6(six(0x10));
+pub(super) const OTHERS_SIX: IpAddr = IpAddr::V6(six(0x80));
+/// Where the gateway's uplink is then.
+pub(super) const UPLINK_SIX: &str = "2001:db8:77::2/64";
+
+const fn six(last: u16) -> Ipv6Addr {
+    Ipv6Addr::new(0x2001, 0xdb8, 0x77, 0, 0, 0, 0, last)
+}
+
 /// A name with a thousand bytes of text, as somebody has it who carries something else through names.
 pub(super) const BIG: &str = "big.tunnel.example";
 /// The platform's API.
@@ -73,27 +85,34 @@ impl World {
         };
         let sandbox = place.run(|| Sandbox::start(runtime.handle(), settings).unwrap());
         let pages = sandbox.public;
-        let tls = acceptor(&certificates.platform);
-        listen(&place, &runtime, SocketAddr::from((PLATFORM_IP, 443)), move |stream| {
-            let tls = tls.clone();
-            async move {
-                let (Ok(mut here), Ok(mut there)) = (tls.accept(stream).await, TcpStream::connect(pages).await) else {
-                    return;
-                };
-                let _ = tokio::io::copy_bidirectional(&mut here, &mut there).await; // However it ends.
-            }
-        });
-        let tls = acceptor(&others);
-        listen(&place, &runtime, SocketAddr::new(OTHERS, 443), move |stream| {
-            let tls = tls.clone();
-            async move {
-                if let Ok(stream) = tls.accept(stream).await {
-                    answer(stream).await;
+        for platform in [PLATFORM_IP.into(), PLATFORM_SIX] {
+            let tls = acceptor(&certificates.platform);
+            listen(&place, &runtime, SocketAddr::new(platform, 443), move |stream| {
+                let tls = tls.clone();
+                async move {
+                    let (Ok(mut here), Ok(mut there)) = (tls.accept(stream).await, TcpStream::connect(pages).await)
+                    else {
+                        return;
+                    };
+                    let _ = tokio::io::copy_bidirectional(&mut here, &mut there).await; // However it ends.
                 }
-            }
-        });
-        listen(&place, &runtime, SocketAddr::new(OTHERS, 80), answer);
-        listen(&place, &runtime, SocketAddr::new(ECHO, 443), echo);
+            });
+        }
+        for all in [OTHERS, OTHERS_SIX] {
+            let tls = acceptor(&others);
+            listen(&place, &runtime, SocketAddr::new(all, 443), move |stream| {
+                let tls = tls.clone();
+                async move {
+                    if let Ok(stream) = tls.accept(stream).await {
+                        answer(stream).await;
+                    }
+                }
+            });
+            listen(&place, &runtime, SocketAddr::new(all, 80), answer);
+        }
+        for echoing in [ECHO, ECHO_SIX] {
+            listen(&place, &runtime, SocketAddr::new(echoing, 443), echo);
+        }
         World { portal, certificates, pins, _platform: sandbox, _runtime: runtime }
     }
 }
@@ -103,11 +122,16 @@ fn names(bed: &Bed) {
     for address in [IpAddr::V4(PLATFORM_IP), ECHO, OTHERS] {
         bed.machine("net").ip(&format!("address add {address}/24 dev eth0"));
     }
+    for address in [PLATFORM_SIX, ECHO_SIX, OTHERS_SIX] {
+        bed.machine("net").ip(&format!("address add {address}/64 dev eth0 nodad"));
+    }
     bed.upstream(&[
         "--log-queries",
         &format!("--address=/{PLATFORM}/{PLATFORM_IP}"),
         "--address=/dns.msftncsi.com/131.107.255.255",
         &format!("--address=/#/{OTHERS}"),
+        &format!("--address=/{PLATFORM}/{PLATFORM_SIX}"),
+        &format!("--address=/#/{OTHERS_SIX}"),
         &format!("--txt-record={BIG},{}", ["x".repeat(250).as_str(); 4].join(",")),
     ]);
 }

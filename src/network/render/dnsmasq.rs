@@ -64,7 +64,7 @@ fn addresses(text: &mut String, settings: &NetworkSettings) {
         format_args!("\n# Addresses. Nothing a phone calls itself becomes a name, and no phone stands in the log."),
     );
     line(text, format_args!("dhcp-authoritative\ndhcp-rapid-commit\nno-ping\ndhcp-ignore-names"));
-    line(text, format_args!("quiet-dhcp\nquiet-dhcp6\nquiet-ra"));
+    line(text, format_args!("quiet-dhcp\nquiet-dhcp6"));
     line(text, format_args!("dhcp-range={first},{last},{mask},{}", guests.lease.as_secs()));
     line(text, format_args!("dhcp-lease-max={}", settings.limits.phones_max));
     line(text, format_args!("dhcp-option=option:router,{own}\ndhcp-option=option:dns-server,{own}"));
@@ -77,8 +77,14 @@ fn addresses(text: &mut String, settings: &NetworkSettings) {
 fn six(text: &mut String, settings: &NetworkSettings) {
     let bridge = &settings.guests.bridge;
     let lease = settings.guests.lease.as_secs();
-    line(text, format_args!("\n# Version 6: phones make their own addresses; names come by DHCP."));
-    line(text, format_args!("enable-ra\ndhcp-range=::,constructor:{bridge},ra-stateless,64,{lease}"));
+    line(
+        text,
+        format_args!(
+            "\n# Version 6: `tillgate advertise` tells phones who the router is, and they make their own addresses; what else there"
+        ),
+    );
+    line(text, format_args!("# is to know they can ask by DHCP, too. It has no addresses to give (`static`)."));
+    line(text, format_args!("dhcp-range=::,constructor:{bridge},static,64,{lease}"));
     line(text, format_args!("dhcp-option=option6:dns-server,[::]"));
     if let Some(api) = settings.portal.api() {
         line(text, format_args!("dhcp-option-force=option6:{CAPPORT_SIX},{api}"));

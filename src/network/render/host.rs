@@ -9,6 +9,8 @@ const CONNECTIONS_PER_PHONE: u32 = 64;
 const CONNECTIONS_MIN: u32 = 16_384;
 /// Neighbours beyond our phones that the kernel remembers: strangers come, too.
 const NEIGHBOURS_SPARE: u32 = 4_096;
+/// By version 6 a phone has one address of the link, one that lasts, and one that changes.
+const ADDRESSES_PER_PHONE_SIX: u32 = 3;
 
 pub(super) fn sysctl(settings: &NetworkSettings) -> Wanted {
     let bridge = &settings.guests.bridge;
@@ -43,6 +45,16 @@ pub(super) fn sysctl(settings: &NetworkSettings) -> Wanted {
         neighbours / 8,
         neighbours / 2,
     );
+    if settings.guests.ipv6.is_some() {
+        let neighbours = neighbours.saturating_mul(ADDRESSES_PER_PHONE_SIX);
+        let _ = write!(
+            text,
+            "net.ipv6.neigh.default.gc_thresh1 = {}\nnet.ipv6.neigh.default.gc_thresh2 = {}\n\
+             net.ipv6.neigh.default.gc_thresh3 = {neighbours}\n",
+            neighbours / 8,
+            neighbours / 2,
+        );
+    }
     Wanted { path: "etc/sysctl.d/60-tillgate.conf".into(), text, secret: false, reader: Reader::Sysctl }
 }
 
