@@ -13,7 +13,8 @@ pub(crate) fn taken_out(disk: &Path, folder: &Path) -> Result<PathBuf, String> {
     let _ = fs::remove_dir_all(folder);
     fs::create_dir_all(folder).unwrap();
     let path = "/usr/bin:/usr/sbin:/bin:/sbin";
-    let replayed = Command::new("e2fsck").env("PATH", path).args(["-y", "-E", "journal_only"]).arg(disk).output().unwrap();
+    let replayed =
+        Command::new("e2fsck").env("PATH", path).args(["-y", "-E", "journal_only"]).arg(disk).output().unwrap();
     if replayed.status.code().is_none_or(|code| code > 1) {
         return Err(format!("the file system: {}", String::from_utf8_lossy(&replayed.stdout)));
     }
@@ -41,5 +42,10 @@ pub(crate) fn read(db: &Path) -> Result<Vec<SaleLine>, String> {
 
 /// The amounts of approved sales, in their order.
 pub(crate) fn approved(sales: &[SaleLine]) -> Vec<u64> {
-    sales.iter().rev().filter(|sale| sale.outcome() == Some(Outcome::Approved)).map(|sale| sale.amount.minor()).collect()
+    sales
+        .iter()
+        .rev()
+        .filter(|sale| sale.outcome() == Some(Outcome::Approved))
+        .map(|sale| sale.amount.minor())
+        .collect()
 }

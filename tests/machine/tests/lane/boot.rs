@@ -20,7 +20,8 @@ fn the_firmware_starts_the_image_and_it_fills_its_disk() {
     let mut machine = Machine::start_by(&disks, &["-machine", "q35", "-drive", &firmware]);
     println!("by its firmware up after {:.0} s", machine.is_up().as_secs_f64());
     machine.does("test -d /sys/firmware/efi");
-    let mib = machine.eventually("it fills its disk", "mib=$(df -m --output=size / | tail -n 1); test $mib -gt 3500 && echo $mib");
+    let mib = machine
+        .eventually("it fills its disk", "mib=$(df -m --output=size / | tail -n 1); test $mib -gt 3500 && echo $mib");
     println!("its root has {} MiB", mib.trim());
     machine.does("dpkg --verify tillgate");
     assert_eq!(machine.does("systemctl list-units --state=failed --no-legend"), "");

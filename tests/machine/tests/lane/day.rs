@@ -20,7 +20,11 @@ fn a_box_is_paid_at_stopped_starved_and_started_again_in_the_middle_of_a_payment
     let mut machine = Machine::start(&disks);
     println!("up after {:.0} s", machine.is_up().as_secs_f64());
     machine.eventually("no unit has failed", "test -z \"$(systemctl list-units --state=failed --no-legend)\"");
-    assert_eq!(machine.tries("systemctl is-active tillgate").1.trim(), "inactive", "without a configuration nothing runs");
+    assert_eq!(
+        machine.tries("systemctl is-active tillgate").1.trim(),
+        "inactive",
+        "without a configuration nothing runs"
+    );
     opens(&mut machine, &town);
     pays(&mut machine, &town, 1, "12.50");
     watchdog(&mut machine);

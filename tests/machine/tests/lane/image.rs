@@ -36,7 +36,9 @@ pub(crate) fn does(command: &mut Command) -> String {
 /// The package, which `tests/machine/run` makes or names.
 pub(crate) fn package() -> PathBuf {
     let named = std::env::var_os("TILLGATE_PACKAGE").map(PathBuf::from);
-    let deb = named.unwrap_or_else(|| project().join(concat!("target/package/tillgate_", env!("CARGO_PKG_VERSION"), "_amd64.deb")));
+    let deb = named.unwrap_or_else(|| {
+        project().join(concat!("target/package/tillgate_", env!("CARGO_PKG_VERSION"), "_amd64.deb"))
+    });
     assert!(deb.exists(), "there is no {}, run: packaging/build amd64", deb.display());
     deb
 }
@@ -88,7 +90,9 @@ pub(crate) fn books_disk(disk: &Path) {
     file.set_len(BOOKS_MIB << 20).unwrap();
     // Nothing is left to be written behind the test's back.
     let options = "lazy_itable_init=0,lazy_journal_init=0,nodiscard";
-    does(Command::new("mke2fs").args(["-q", "-F", "-t", "ext4", "-L", "books", "-J", "size=4", "-E", options]).arg(disk));
+    does(
+        Command::new("mke2fs").args(["-q", "-F", "-t", "ext4", "-L", "books", "-J", "size=4", "-E", options]).arg(disk),
+    );
 }
 
 fn put(folder: &Path, name: &str, mode: u32, content: impl AsRef<[u8]>) {
@@ -116,14 +120,20 @@ fn brings(folder: &Path) {
     does(Command::new("objcopy").arg("--strip-all").arg(env!("CARGO_BIN_EXE_inside")).arg(&inside));
     unit(folder, "hand.service", "[Service]\nExecStart=/usr/local/bin/inside hand\nRestart=always\nRestartSec=1\n");
     put(folder, "usr/local/bin/guests", 0o755, GUESTS);
-    unit(folder, "guests.service", "[Unit]\nBefore=hand.service\n[Service]\nType=oneshot\nRemainAfterExit=yes\n\
-        ExecStart=/usr/local/bin/guests\n");
+    unit(
+        folder,
+        "guests.service",
+        "[Unit]\nBefore=hand.service\n[Service]\nType=oneshot\nRemainAfterExit=yes\n\
+        ExecStart=/usr/local/bin/guests\n",
+    );
     let phone = "[Unit]\nAfter=guests.service\n[Service]\nRestart=always\nRestartSec=1\n\
                  ExecStart=ip netns exec phone%i /usr/local/bin/inside phone 10.77.0.1:80 %i\n\
                  [Install]\nWantedBy=multi-user.target\n";
     put(folder, "etc/systemd/system/phone@.service", 0o644, phone);
     // The machine is as bare as it may be: nothing fetches anything.
-    for timer in ["apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_all.timer", "fstrim.timer", "dpkg-db-backup.timer"] {
+    for timer in
+        ["apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_all.timer", "fstrim.timer", "dpkg-db-backup.timer"]
+    {
         symlink("/dev/null", folder.join("etc/systemd/system").join(timer)).unwrap();
     }
 }

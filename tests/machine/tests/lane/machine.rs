@@ -72,10 +72,10 @@ impl Machine {
         let console = disks.folder.join(format!("{name}-{start}.console"));
         let control = disks.folder.join(format!("{name}-{start}.control"));
         let mut emulator = Command::new("qemu-system-x86_64");
-        emulator.args(["-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max", "-smp", "2", "-m", "512"]);
+        emulator.args(["-accel", "tcg,thread=multi,tb-size=256", "-smp", "2", "-m", "512"]);
         emulator.args(["-nodefaults", "-no-user-config", "-display", "none", "-device", "virtio-rng-pci"]);
         if firmware.is_empty() {
-            let how = "root=LABEL=tillgate rw console=ttyS0 systemd.show_status=1 net.ifnames=0";
+            let how = "root=LABEL=tillgate rw console=ttyS0 systemd.show_status=1 net.ifnames=0 mitigations=off";
             emulator.arg("-kernel").arg(&disks.kernel[0]).arg("-initrd").arg(&disks.kernel[1]).args(["-append", how]);
         }
         emulator.args(firmware);
@@ -87,21 +87,32 @@ impl Machine {
         emulator.arg("-chardev").arg(format!("socket,id=control,path={},server=on,wait=off", control.display()));
         emulator.args(["-device", "virtio-serial-pci", "-device", "virtserialport,chardev=control,name=control"]);
         emulator.args(["-nic", "user,model=virtio-net-pci"]);
-        let file = |node: &str, path: &Path| format!("driver=file,filename={},node-name={node},cache.no-flush=on", path.display());
+        let file = |node: &str, path: &Path| {
+            format!("driver=file,filename={},node-name={node},cache.no-flush=on", path.display())
+        };
         emulator.arg("-blockdev").arg(file("root-file", &disks.root));
-        emulator.args(["-blockdev", "driver=raw,file=root-file,node-name=root", "-device", "virtio-blk-pci,drive=root"]);
+        emulator.args([
+            "-blockdev",
+            "driver=raw,file=root-file,node-name=root",
+            "-device",
+            "virtio-blk-pci,drive=root",
+        ]);
         emulator.arg("-blockdev").arg(file("books-file", &disks.books));
         emulator.args(["-blockdev", "driver=raw,file=books-file,node-name=books-raw"]);
         let mut books = "books-raw";
         if let Some(log) = &disks.log {
             std::fs::write(log, b"").unwrap();
             emulator.arg("-blockdev").arg(file("log-file", log));
-            emulator.args(["-blockdev", "driver=blklogwrites,file=books-raw,log=log-file,log-sector-size=512,node-name=books"]);
+            emulator.args([
+                "-blockdev",
+                "driver=blklogwrites,file=books-raw,log=log-file,log-sector-size=512,node-name=books",
+            ]);
             books = "books";
         }
         // Of what is written as zeros the log says something else than the disk has (QEMU 7.2).
         emulator.arg("-device").arg(format!("virtio-blk-pci,drive={books},write-zeroes=off,discard=off"));
-        let emulator = emulator.stdin(Stdio::null()).spawn().expect("qemu-system-x86_64, of the package qemu-system-x86");
+        let emulator =
+            emulator.stdin(Stdio::null()).spawn().expect("qemu-system-x86_64, of the package qemu-system-x86");
         Machine { emulator, hand: None, console, control }
     }
 
@@ -170,6 +181,18 @@ impl Machine {
         eventually("it is off", BOOT, || self.emulator.try_wait().unwrap().is_some());
     }
 
+    /// What the units of the shop said last, if it still does what it is told. Never fails: something has failed already.
+    fn last_words(&mut self) -> String {
+        let Some(hand) = self.hand.as_mut() else { return String::new() };
+        let _ = hand.get_ref().set_read_timeout(Some(Duration::from_secs(20)));
+        let _ = hand
+            .get_mut()
+            .write_all(b"\"journalctl --no-pager -b -n 60 -u 'tillgate*' -u 'phone@*' -u hog -p info\"\n");
+        let mut line = String::new();
+        let _ = hand.read_line(&mut line);
+        serde_json::from_str::<(i32, String)>(&line).map_or(line, |(_, said)| said)
+    }
+
     /// The end of what its console said.
     pub(crate) fn tail(&self) -> String {
         let text = String::from_utf8_lossy(&std::fs::read(&self.console).unwrap_or_default()).into_owned();
@@ -182,6 +205,9 @@ impl Drop for Machine {
     fn drop(&mut self) {
         if std::thread::panicking() {
             println!("the end of the console:\n{}", self.tail());
+            if self.hand.is_some() && std::fs::exists(&self.control).unwrap_or(false) {
+                println!("the journal:\n{}", self.last_words());
+            }
         }
         let _ = self.emulator.kill();
         let _ = self.emulator.wait();

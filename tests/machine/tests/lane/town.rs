@@ -90,8 +90,14 @@ impl Drop for Town {
         let _ = self.platform.kill();
         let _ = self.platform.wait();
         if std::thread::panicking() {
-            let kept = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("machine-{}", std::process::id()));
-            let _ = Command::new("cp").arg("-a").arg(self.stage.file("")).arg(&kept).status();
+            let kept =
+                std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("machine-{}", std::process::id()));
+            // The box's own disks are large, and nothing that matters stands on them.
+            let _ = Command::new("sh")
+                .args(["-c", "mkdir -p \"$1\" && cd \"$0\" && tar -c --exclude='*[a-z].img' . | tar -x -C \"$1\""])
+                .arg(self.stage.file(""))
+                .arg(&kept)
+                .status();
             println!("consoles, logs and books are kept in {}", kept.display());
         }
     }
