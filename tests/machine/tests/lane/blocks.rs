@@ -14,13 +14,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 /// Crash states where nothing else is asked for, and the number that asks.
-const STATES: u64 = 300;
+const STATES: u64 = 2_000;
 const ASKED: &str = "TILLGATE_BLOCK_STATES";
 /// One sale for so many crash states: about as many writes as are cut.
-const STATES_A_SALE: u64 = 25;
+const STATES_A_SALE: u64 = 50;
 /// Sales and crash states of each control.
-const CONTROL_SALES: u64 = 4;
-const CONTROL_STATES: u64 = 60;
+const CONTROL_SALES: u64 = 12;
+const CONTROL_STATES: u64 = 100;
 const TILLS: u16 = 3;
 
 /// A sale whose till has printed that it is paid.
@@ -120,10 +120,12 @@ fn judge(town: &Town, log: &Log, before: Disk, phases: &[Phase], printed: &[Prin
     let mut replay = Replay::new(log, before);
     for phase in phases {
         let began = Instant::now();
-        let within: Vec<usize> =
-            (0..log.entries.len()).filter(|at| (phase.log[0]..phase.log[1]).contains(&log.entries[*at].at)).collect();
-        let mut cuts: Vec<usize> =
-            (0..phase.states).map(|_| within[usize::try_from(dice.within(0, within.len() as u64)).unwrap()]).collect();
+        // Before each write of this time, and after the last: what was printed since then waits for the next one's.
+        let place = |end: u64| log.entries.iter().position(|entry| entry.at >= end).unwrap_or(log.entries.len());
+        let (first, last) = (place(phase.log[0]), place(phase.log[1]));
+        let mut cuts: Vec<usize> = (0..phase.states)
+            .map(|_| usize::try_from(dice.within(first as u64, last as u64 + 1)).unwrap())
+            .collect();
         cuts.sort_unstable();
         let tally = Mutex::new(Tally::default());
         // Two at a time: each is made by one and judged by another.
@@ -142,7 +144,7 @@ fn judge(town: &Town, log: &Log, before: Disk, phases: &[Phase], printed: &[Prin
             phase.name,
             tally.states,
             began.elapsed().as_secs_f64(),
-            within.len(),
+            last + 1 - first,
             tally.lossy,
             tally.lost,
             tally.broken.len()
