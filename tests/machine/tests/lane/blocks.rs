@@ -123,9 +123,8 @@ fn judge(town: &Town, log: &Log, before: Disk, phases: &[Phase], printed: &[Prin
         // Before each write of this time, and after the last: what was printed since then waits for the next one's.
         let place = |end: u64| log.entries.iter().position(|entry| entry.at >= end).unwrap_or(log.entries.len());
         let (first, last) = (place(phase.log[0]), place(phase.log[1]));
-        let mut cuts: Vec<usize> = (0..phase.states)
-            .map(|_| usize::try_from(dice.within(first as u64, last as u64 + 1)).unwrap())
-            .collect();
+        let mut cuts: Vec<usize> =
+            (0..phase.states).map(|_| usize::try_from(dice.within(first as u64, last as u64 + 1)).unwrap()).collect();
         cuts.sort_unstable();
         let tally = Mutex::new(Tally::default());
         // Two at a time: each is made by one and judged by another.

@@ -43,12 +43,18 @@ pub(crate) fn package() -> PathBuf {
     deb
 }
 
+/// Where all of this lies, for this process alone.
+fn folder() -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("tillgate-image-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
 /// The program as it is shipped, for what is outside of the machine.
 pub(crate) fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shipped");
-        let _ = fs::remove_dir_all(&folder);
+        let folder = folder().join("shipped");
         does(Command::new("dpkg-deb").arg("-x").arg(package()).arg(&folder));
         folder.join("usr/bin/tillgate")
     })
@@ -63,7 +69,7 @@ pub(crate) fn image() -> &'static Path {
             let there = ["/usr/bin", "/usr/sbin", "/sbin"].iter().any(|dir| Path::new(dir).join(tool).exists());
             assert!(there, "{tool} is missing: apt-get install {package}");
         }
-        let folder = std::env::temp_dir().join(format!("tillgate-image-{}", std::process::id()));
+        let folder = folder();
         brings(&folder.join("with"));
         let disk = folder.join("box.img");
         let began = std::time::Instant::now();

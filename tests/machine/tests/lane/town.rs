@@ -67,7 +67,17 @@ impl Town {
             (1..=tills).map(|n| (TillNumber::new(n).unwrap(), Cable::new(stage.file(&format!("line-{n}"))))).collect();
         let log = std::fs::File::create(stage.file("platform.log")).unwrap();
         let platform = tillgate()
-            .args(["sandbox", "--admin", "127.0.0.1:0", "--api", &api.to_string(), "--public", &public.to_string()])
+            .args([
+                "sandbox",
+                "--admin",
+                "127.0.0.1:0",
+                "--enrol",
+                "127.0.0.1:0",
+                "--api",
+                &api.to_string(),
+                "--public",
+                &public.to_string(),
+            ])
             .args(["--public-url", &format!("http://{OUTSIDE}:{}", public.port()), "--dir"])
             .arg(stage.file("platform"))
             .stdin(Stdio::null())
