@@ -49,6 +49,24 @@ pub enum Synchronous {
     Off,
 }
 
+impl Synchronous {
+    /// As in a shop: there is no other answer in a release.
+    #[cfg(not(feature = "planted-mistakes"))]
+    pub(super) fn usual() -> Synchronous {
+        Synchronous::Full
+    }
+
+    /// As the environment says, for tests that must notice a daemon which does not wait for the disk.
+    #[cfg(feature = "planted-mistakes")]
+    pub(super) fn usual() -> Synchronous {
+        match std::env::var("TILLGATE_SYNCHRONOUS").as_deref() {
+            Ok("normal") => Synchronous::Normal,
+            Ok("off") => Synchronous::Off,
+            Ok(_) | Err(_) => Synchronous::Full,
+        }
+    }
+}
+
 /// Why a store cannot be opened. Nothing was changed.
 #[derive(Debug)]
 pub enum OpenError {

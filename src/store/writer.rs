@@ -120,7 +120,7 @@ impl Store {
     /// 1,000; after an unclean end also the whole file, unless it is larger than [`CHECKED_AT_ONCE_BYTES`]: that is left
     /// to [`Store::unread`]. Refuses what is in use, newer, not ours or damaged, without changing it.
     pub fn open(path: &Path) -> Result<Store, OpenError> {
-        Store::open_synchronous(path, Synchronous::Full)
+        Store::open_synchronous(path, Synchronous::usual())
     }
 
     /// As [`Store::open`], for tests and measurements that need no disk.

@@ -22,8 +22,12 @@ pub(crate) struct Three {
 
 impl Three {
     pub(crate) fn read(town: &Town, tills: BTreeMap<TillNumber, TillBook>) -> Three {
-        let shop = town.stage.shop_books();
-        Three { sales: sales(&shop), payments: books(&town.platform_books()).unwrap(), tills, tickets: tickets(&shop) }
+        Three::read_books(&town.stage.shop_books(), &town.platform_books(), tills)
+    }
+
+    /// Those in these files.
+    pub(crate) fn read_books(shop: &Path, platform: &Path, tills: BTreeMap<TillNumber, TillBook>) -> Three {
+        Three { sales: sales(shop), payments: books(platform).unwrap(), tills, tickets: tickets(shop) }
     }
 
     /// Everything that does not agree, one line each.

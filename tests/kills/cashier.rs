@@ -1,7 +1,7 @@
 //! A cashier at a till program that can be killed: what was asked, and everything the till printed about it.
 
 use crate::dice::Dice;
-use crate::town::{LOOK, Town, pause, tillgate};
+use crate::town::{END, LOOK, PATIENT, Town, pause, tillgate};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -12,11 +12,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tillgate::shop::event::{Ticket, TillNumber};
-
-/// How long a cashier waits for a customer before the abort key.
-const PATIENT: Duration = Duration::from_secs(12);
-/// Longer than any sale and its aftermath: a till that knows nothing by then is a defect.
-const END: Duration = Duration::from_secs(180);
 
 /// What a till said about a ticket.
 #[derive(Clone, Debug, PartialEq, Eq)]

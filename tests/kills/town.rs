@@ -16,6 +16,10 @@ use tokio::runtime::Runtime;
 
 /// How often what cannot be waited for is looked at.
 pub(crate) const LOOK: Duration = Duration::from_millis(20);
+/// How long a cashier waits for a customer before the abort key.
+pub(crate) const PATIENT: Duration = Duration::from_secs(12);
+/// Longer than any sale and its aftermath: a till that knows nothing by then is a defect.
+pub(crate) const END: Duration = Duration::from_secs(180);
 /// Longer than a start takes on a busy machine.
 const START: Duration = Duration::from_secs(30);
 
