@@ -208,7 +208,7 @@ fd123456789a0050
         for length in 4..=253 {
             let api = format!("https://{}:65535/capport", "a".repeat(length));
             let bytes = advert(Some(&api)).says();
-            assert!(bytes.len() % 8 == 0 && bytes.len() + 40 <= 1_280, "{length}");
+            assert!(bytes.len().is_multiple_of(8) && bytes.len() + 40 <= 1_280, "{length}");
             let option = &bytes[88..];
             assert_eq!((option[0], usize::from(option[1]) * 8), (CAPTIVE_PORTAL, option.len()));
             assert_eq!(&option[2..2 + api.len()], api.as_bytes());
