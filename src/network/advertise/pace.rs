@@ -57,7 +57,7 @@ impl Pace {
 
     /// Somebody asks.
     pub(super) fn asked(&mut self, now: Mono, asker: Asker, dice: u64) {
-        let soon = now.plus_ms(dice % DELAY_MS.saturating_add(1));
+        let soon = now.plus_ms(up_to(DELAY_MS, dice));
         match asker {
             Asker::Phone(phone) if self.waiting.contains_key(&phone) => {}
             Asker::Phone(phone) if self.waiting.len() < WAITING_MAX => drop(self.waiting.insert(phone, soon)),
@@ -75,7 +75,7 @@ impl Pace {
         if self.next <= now {
             self.first = self.first.saturating_sub(1);
             let wait = match self.first {
-                0 => INTERVAL_MS_MIN.saturating_add(dice % INTERVAL_MS.abs_diff(INTERVAL_MS_MIN).saturating_add(1)),
+                0 => INTERVAL_MS_MIN.saturating_add(up_to(INTERVAL_MS.abs_diff(INTERVAL_MS_MIN), dice)),
                 _ => FIRST_INTERVAL_MS,
             };
             self.next = now.plus_ms(wait);
@@ -92,6 +92,11 @@ impl Pace {
     fn not_too_close(&self, at: Mono) -> Mono {
         self.last.map_or(at, |last| at.max(last.plus_ms(BETWEEN_MS)))
     }
+}
+
+/// What the dice say, from nothing to `most`.
+fn up_to(most: u64, dice: u64) -> u64 {
+    dice.checked_rem(most.saturating_add(1)).unwrap_or(0)
 }
 
 #[cfg(test)]
