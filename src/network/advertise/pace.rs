@@ -57,11 +57,7 @@ impl Pace {
 
     /// Somebody asks.
     pub(super) fn asked(&mut self, now: Mono, asker: Asker, dice: u64) {
-<<<<<<< HEAD
-        let soon = now.plus_ms(below(dice, DELAY_MS));
-=======
         let soon = now.plus_ms(up_to(DELAY_MS, dice));
->>>>>>> advertise
         match asker {
             Asker::Phone(phone) if self.waiting.contains_key(&phone) => {}
             Asker::Phone(phone) if self.waiting.len() < WAITING_MAX => drop(self.waiting.insert(phone, soon)),
@@ -79,11 +75,7 @@ impl Pace {
         if self.next <= now {
             self.first = self.first.saturating_sub(1);
             let wait = match self.first {
-<<<<<<< HEAD
-                0 => INTERVAL_MS_MIN.saturating_add(below(dice, INTERVAL_MS.abs_diff(INTERVAL_MS_MIN))),
-=======
                 0 => INTERVAL_MS_MIN.saturating_add(up_to(INTERVAL_MS.abs_diff(INTERVAL_MS_MIN), dice)),
->>>>>>> advertise
                 _ => FIRST_INTERVAL_MS,
             };
             self.next = now.plus_ms(wait);
@@ -102,15 +94,9 @@ impl Pace {
     }
 }
 
-<<<<<<< HEAD
-/// From nothing to `most`.
-fn below(dice: u64, most: u64) -> u64 {
-    dice.checked_rem(most.saturating_add(1)).unwrap_or(dice)
-=======
 /// What the dice say, from nothing to `most`.
 fn up_to(most: u64, dice: u64) -> u64 {
     dice.checked_rem(most.saturating_add(1)).unwrap_or(0)
->>>>>>> advertise
 }
 
 #[cfg(test)]
