@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// First word of a log.
-const MAGIC: u64 = 0x6a73_6677_736872;
+const MAGIC: u64 = 0x006a_7366_7773_6872;
 /// Size of a sector, of the disk and of the log.
 const SECTOR: usize = 512;
 /// The disk is held in pieces of this size; those of zeros are not held.
