@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tillgate::shop::event::TillNumber;
 
 /// Power cuts where nothing else is asked for, and the number that asks.
-const CUTS: u64 = 3;
+const CUTS: u64 = 1;
 const ASKED: &str = "TILLGATE_POWER_CUTS";
 const TILLS: u16 = 3;
 /// How long after a start the power is cut at the latest: some payments are made by then.
