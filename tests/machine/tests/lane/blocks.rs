@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 /// Crash states where nothing else is asked for, and the number that asks.
-const STATES: u64 = 2_000;
+const STATES: u64 = 1_000;
 const ASKED: &str = "TILLGATE_BLOCK_STATES";
 /// One sale for so many crash states: about as many writes as are cut.
 const STATES_A_SALE: u64 = 50;

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tillgate::shop::event::TillNumber;
 
 /// Power cuts where nothing else is asked for, and the number that asks.
-const CUTS: u64 = 3;
+const CUTS: u64 = 1;
 const ASKED: &str = "TILLGATE_POWER_CUTS";
 const TILLS: u16 = 3;
 /// How long after a start the power is cut at the latest: some payments are made by then.
@@ -49,6 +49,9 @@ fn whenever_the_power_is_cut_books_platform_and_tills_agree() {
         *outcomes.entry(format!("{:?}", sale.outcome())).or_default() += 1;
     }
     println!("{} sales: {outcomes:?}; {} payments", three.sales.len(), three.payments.len());
+    // A storm without money proves little.
+    let paid = three.payments.iter().filter(|payment| payment.paid_minor > 0).count();
+    assert!(paid as u64 >= cuts / 2, "only {paid} payments were made");
     let differs = three.differs(&town.stage.shop_books());
     assert!(differs.is_empty(), "{} differences (seed {seed}):\n{}", differs.len(), differs.join("\n"));
 }
