@@ -99,7 +99,15 @@ impl Town {
             command.args(["run", "--config"]).arg(&self.config).env("TILLGATE_LOG", "info");
         } else {
             let dir = self.stage.file("platform");
-            command.args(["sandbox", "--admin", "127.0.0.1:0", "--enrol", "127.0.0.1:0", "--api", &self.api.to_string()]);
+            command.args([
+                "sandbox",
+                "--admin",
+                "127.0.0.1:0",
+                "--enrol",
+                "127.0.0.1:0",
+                "--api",
+                &self.api.to_string(),
+            ]);
             command.args(["--public", &self.public.to_string(), "--dir"]).arg(dir);
         }
         let child = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
