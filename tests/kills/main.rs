@@ -30,4 +30,5 @@ mod proxy;
 mod rig;
 mod storm;
 mod town;
+mod wait;
 mod wire;

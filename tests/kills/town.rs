@@ -3,19 +3,18 @@
 use crate::cable::Cable;
 use crate::dice::Dice;
 use crate::proxy::Proxy;
+pub(crate) use crate::wait::{LOOK, eventually, pause};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::OpenOptions;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tillgate::demo::stage::Stage;
 use tillgate::shop::event::TillNumber;
 use tokio::runtime::Runtime;
 
-/// How often what cannot be waited for is looked at.
-pub(crate) const LOOK: Duration = Duration::from_millis(20);
 /// How long a cashier waits for a customer before the abort key.
 pub(crate) const PATIENT: Duration = Duration::from_secs(12);
 /// Longer than any sale and its aftermath: a till that knows nothing by then is a defect.
@@ -26,23 +25,6 @@ const START: Duration = Duration::from_secs(30);
 /// The program that is killed: the one just built, or another build of it that `TILLGATE_PROGRAM` names.
 pub(crate) fn tillgate() -> Command {
     Command::new(std::env::var_os("TILLGATE_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_tillgate").into()))
-}
-
-/// Waits so long.
-pub(crate) fn pause(time: Duration) {
-    let until = Instant::now() + time;
-    while Instant::now() < until {
-        std::thread::park_timeout(until.saturating_duration_since(Instant::now()));
-    }
-}
-
-/// Waits on a condition that nothing tells of.
-pub(crate) fn eventually(what: &str, wait: Duration, mut so: impl FnMut() -> bool) {
-    let until = Instant::now() + wait;
-    while !so() {
-        assert!(Instant::now() < until, "waited in vain for {} s: {what}", wait.as_secs());
-        pause(LOOK);
-    }
 }
 
 /// Which of the two servers.

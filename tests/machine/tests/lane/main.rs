@@ -32,3 +32,5 @@ mod dice;
 #[allow(dead_code)]
 #[path = "../../../kills/books.rs"]
 mod three;
+#[path = "../../../kills/wait.rs"]
+mod wait;

@@ -3,16 +3,15 @@
 
 use crate::cable::Cable;
 use crate::image;
+pub(crate) use crate::wait::{LOOK, eventually, pause};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tillgate::demo::stage::Stage;
 use tillgate::sandbox::authority::{Authority, For};
 use tillgate::shop::event::TillNumber;
 
-/// How often what cannot be waited for is looked at.
-pub(crate) const LOOK: Duration = Duration::from_millis(20);
 /// How long a cashier waits for a customer before the abort key.
 pub(crate) const PATIENT: Duration = Duration::from_secs(40);
 /// Longer than any sale and its aftermath, power cuts one after another included: a till that knows nothing by then is a
@@ -24,23 +23,6 @@ pub(crate) const OUTSIDE: &str = "10.0.2.2";
 /// The shipped program.
 pub(crate) fn tillgate() -> Command {
     Command::new(image::program())
-}
-
-/// Waits so long.
-pub(crate) fn pause(time: Duration) {
-    let until = Instant::now() + time;
-    while Instant::now() < until {
-        std::thread::park_timeout(until.saturating_duration_since(Instant::now()));
-    }
-}
-
-/// Waits on a condition that nothing tells of.
-pub(crate) fn eventually(what: &str, wait: Duration, mut so: impl FnMut() -> bool) {
-    let until = Instant::now() + wait;
-    while !so() {
-        assert!(Instant::now() < until, "waited in vain for {} s: {what}", wait.as_secs());
-        pause(LOOK);
-    }
 }
 
 /// Dropped, the platform ends and the folder goes.
