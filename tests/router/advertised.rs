@@ -213,6 +213,22 @@ fn an_advertisement_of_a_phone_reaches_no_other_phone_and_is_not_believed_by_the
 }
 
 #[test]
+fn a_phone_that_asks_whether_its_router_is_still_there_keeps_it() {
+    let mut bed = Bed::new("rastays", PLAIN, SIX);
+    bed.dnsmasq();
+    bed.advertiser();
+    bed.settles("one");
+    let router = link_address(&bed.machine("gw"), "guests").to_string();
+    // As its kernel does by itself, five seconds after it has sent something to a router that was silent for a while. A
+    // machine that answers without saying that it forwards is no router to it any longer.
+    let neighbour = |words: &[&str]| said(&bed.inside("one", "ip", &[&["-6", "neighbour"], words].concat()));
+    neighbour(&["change", &router, "dev", "eth0", "router", "nud", "probe"]);
+    let answered = || neighbour(&["show", &router, "dev", "eth0"]).contains("REACHABLE");
+    wait(answered, || neighbour(&["show"]));
+    assert!(bed.routes_six("one").contains(&format!("via {router}")), "{}", neighbour(&["show"]));
+}
+
+#[test]
 fn who_is_killed_is_missed_by_nobody_and_who_stops_takes_its_leave() {
     let mut bed = Bed::new("raends", SECURE, SIX);
     bed.dnsmasq();

@@ -110,8 +110,20 @@ impl Bed {
         }
         bed.inside("net", "ip", &["address", "add", "198.51.100.1/24", "dev", "eth0"]);
         bed.apply();
+        // As at boot, and as udev does once there is a bridge.
+        bed.kernel();
         bed.networkd();
+        bed.kernel();
+        let asked = |key: &str| said(&bed.inside("gw", "cat", &[&format!("/proc/sys/net/{key}")])).trim() == "1";
+        assert!(asked("ipv4/ip_forward"), "the box forwards nothing");
+        assert_eq!(asked("ipv6/conf/guests/forwarding"), network.contains("ipv6"), "the box, by version 6");
         bed
+    }
+
+    /// The kernel's switches as we wrote them, as far as they are a namespace's own, by what reads them at boot.
+    fn kernel(&self) {
+        let file = self.folder.join("root/etc/sysctl.d/60-tillgate.conf").display().to_string();
+        let _ = self.inside("gw", "/lib/systemd/systemd-sysctl", &[&file]); // Some are the machine's, and stay as they are.
     }
 
     pub(super) fn name(&self, place: &str) -> String {

@@ -50,7 +50,6 @@ impl House {
     fn open_with(name: &str, more: &str) -> House {
         let network = format!("{more}\nhelper = \"DIR/netd.sock\"\n[network.limits]\nonline_minutes = 1\n");
         let bed = Bed::new(name, SECURE, &network);
-        forwards(&bed);
         let world = World::open(&bed);
         for (from, to) in [(&world.portal.certificate, "cert.pem"), (&world.portal.key, "key.pem")] {
             std::fs::copy(from, bed.folder.join(to)).unwrap();
@@ -155,14 +154,6 @@ impl Drop for House {
             println!("{}", self.logs());
         }
     }
-}
-
-/// The kernel's switches as we wrote them, as far as they are a namespace's own.
-fn forwards(bed: &Bed) {
-    let file = bed.folder.join("root/etc/sysctl.d/60-tillgate.conf").display().to_string();
-    let _ = bed.inside("gw", "/lib/systemd/systemd-sysctl", &[&file]); // Some are the machine's, and stay as they are.
-    let on = bed.inside("gw", "cat", &["/proc/sys/net/ipv4/ip_forward"]);
-    assert_eq!(said(&on).trim(), "1");
 }
 
 /// The platform and the till, in the place of those that the bed made up.
