@@ -70,6 +70,8 @@ impl House {
         let child = Command::new(program())
             .args(["run", "--config"])
             .arg(&self.config)
+            // As its unit does.
+            .env("MALLOC_ARENA_MAX", "1")
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
