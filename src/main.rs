@@ -1,14 +1,14 @@
 //! The command line: reads arguments, calls one thing, says how it went. Decides nothing.
 
+mod books;
 #[cfg(feature = "pages")]
 mod pages;
 
+use books::{BackupArgs, RestoreArgs, VerifyArgs};
 use clap::{Args, Parser, Subcommand};
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use std::collections::BTreeSet;
 use std::error::Error;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tillgate::config::{self, Config, Faults};
@@ -16,7 +16,7 @@ use tillgate::control::{self, AskError};
 use tillgate::daemon;
 use tillgate::demo;
 use tillgate::doctor::{self, DoctorArgs};
-use tillgate::listing::{self, BooksArgs, SalesArgs};
+use tillgate::listing::SalesArgs;
 use tillgate::logging;
 use tillgate::network::command::{self as network_command, Ended, NetworkArgs};
 use tillgate::network::{advertise, netd, ruleset};
@@ -25,7 +25,6 @@ use tillgate::platform::enrol::Remedy;
 use tillgate::sandbox::{self, SandboxArgs};
 use tillgate::setup::{self, SetupArgs};
 use tillgate::sockets;
-use tillgate::store::{self, Books, Newer, Verified, VerifyError};
 use tillgate::till::{self, ListenArgs, TillArgs};
 
 /// Pay at the till on your own phone, over the shop's own Wi-Fi.
@@ -246,64 +245,6 @@ struct StatusArgs {
     json: bool,
 }
 
-/// Copy the books of a running daemon to a file
-///
-/// The daemon goes on working. The file is yours, appears whole or not at all, and is never written over.
-#[derive(Args)]
-#[command(after_help = "\
-Examples:
-  tillgate backup tillgate-$(date +%F).db
-  tillgate backup /mnt/usb/books.db --socket /run/tillgate/control.sock
-
-Exit codes: 0 it is there, 1 the daemon refused or the copy broke off, 2 the file cannot be written, 3 no daemon is there")]
-struct BackupArgs {
-    /// The new file
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
-    /// The daemon's socket
-    #[arg(long, value_name = "PATH", default_value = config::CONTROL)]
-    socket: PathBuf,
-}
-
-/// Put a backup in the place of the books, with the daemon stopped
-///
-/// Verifies the backup first, and refuses if the books that are there know of sales that it does not. What is there is kept
-/// aside in any case. Whatever happens meanwhile, the old books are in place or the new ones.
-#[derive(Args)]
-#[command(after_help = "\
-Examples:
-  systemctl stop 'tillgate-http*' tillgate
-  tillgate restore /var/lib/tillgate/backups/tillgate-2027-01-15-r4711.db
-  systemctl start tillgate
-
-Exit codes: 0 it is in place, 1 it was refused and nothing was changed, 2 the configuration cannot be used")]
-struct RestoreArgs {
-    /// The backup
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
-    /// Even if newer sales are lost from the books
-    #[arg(long)]
-    lose_newer: bool,
-    #[command(flatten)]
-    books: BooksArgs,
-}
-
-/// Walk the journal and the books, and name the first row that does not fit
-///
-/// Works beside a running daemon. Note the hash it prints somewhere else: it proves later that nothing was cut off since.
-#[derive(Args)]
-#[command(after_help = "\
-Examples:
-  tillgate verify
-  tillgate verify --config /etc/tillgate/tillgate.toml
-  tillgate verify --db /mnt/backup/tillgate.db
-
-Exit codes: 0 all fits, 1 a row does not fit or cannot be read, 2 the file is no store")]
-struct VerifyArgs {
-    #[command(flatten)]
-    books: BooksArgs,
-}
-
 /// How a command ended.
 #[derive(Clone, Copy)]
 enum Exit {
@@ -345,10 +286,10 @@ fn main() -> ExitCode {
             Command::Check(args) => check(&args),
             Command::Doctor(args) => examine(&args),
             Command::Status(args) => status(&args),
-            Command::Sales(args) => sales(&args),
-            Command::Verify(args) => verify(&args),
-            Command::Backup(args) => backup(&args),
-            Command::Restore(args) => restore(&args),
+            Command::Sales(args) => books::sales(&args),
+            Command::Verify(args) => books::verify(&args),
+            Command::Backup(args) => books::backup(&args),
+            Command::Restore(args) => books::restore(&args),
             Command::Till(args) => return ExitCode::from(till::run(args)),
             Command::Listen(args) => return ExitCode::from(till::listen(&args)),
             Command::Sandbox(args) => sandbox(args),
@@ -508,99 +449,6 @@ fn status(args: &StatusArgs) -> Exit {
         Ok(status) => say(&status.to_string()),
         Err(cause) => not_asked(&cause),
     }
-}
-
-fn backup(args: &BackupArgs) -> Exit {
-    match control::backup(&args.socket, &args.file) {
-        Ok(bytes) => say(&format!("{}: {bytes} bytes", args.file.display())),
-        Err(cause) => not_asked(&cause),
-    }
-}
-
-fn restore(args: &RestoreArgs) -> Exit {
-    let path = match books(&args.books) {
-        Ok((path, _)) => path,
-        Err(cause) => return fail(&cause, Exit::Usage),
-    };
-    let restored = match with_progress(|progress| store::restore(&path, &args.file, args.lose_newer, progress)) {
-        Ok(restored) => restored,
-        Err(cause) => return fail(&cause, Exit::No),
-    };
-    let mut text = format!("{}: restored, {} rows fit; {}", path.display(), restored.books.rows, restored.newer);
-    if let Some(kept) = &restored.kept {
-        text = format!("{text}\nwhat was there is kept in {}", kept.display());
-    }
-    text.push_str("\nnext: systemctl start tillgate; tillgate doctor");
-    if restored.newer != Newer::Nothing {
-        text.push_str(
-            "\npayments that these books do not know stand on the platform's list: the daemon raises an alarm for each, and \
-             the tills' own journals say what was sold",
-        );
-    }
-    say(&text)
-}
-
-/// Rows done and rows in all, shown to whoever watches.
-fn with_progress<T>(work: impl FnOnce(&mut dyn FnMut(u64, u64)) -> T) -> T {
-    let shown = io::stderr().is_terminal();
-    let mut progress = |done, all| {
-        if shown {
-            eprint!("\r{done} of {all} rows");
-        }
-    };
-    let done = work(&mut progress);
-    if shown {
-        eprint!("\r\x1b[K");
-    }
-    done
-}
-
-fn sales(args: &SalesArgs) -> Exit {
-    let (path, zone) = match books(&args.books) {
-        Ok(found) => found,
-        Err(cause) => return fail(&cause, Exit::Usage),
-    };
-    let now = Timestamp::now().to_zoned(zone.clone());
-    let filter = match args.filter(&now) {
-        Ok(filter) => filter,
-        Err(cause) => return fail(&cause, Exit::Usage),
-    };
-    let mut found = Vec::new();
-    let read = Books::open_read_only(&path).map_err(|cause| fail(&cause, Exit::Usage)).and_then(|books| {
-        let all = books.sales(&filter, |sale| {
-            found.push(sale);
-            true
-        });
-        all.map_err(|cause| fail(&cause, Exit::No))
-    });
-    match read {
-        Err(exit) => exit,
-        Ok(_) if args.json => say(&listing::json(&found, &zone)),
-        Ok(_) if args.csv => say(&listing::csv(&found, &zone)),
-        Ok(_) => say(&listing::table(&found, &zone)),
-    }
-}
-
-fn verify(args: &VerifyArgs) -> Exit {
-    let path = match books(&args.books) {
-        Ok((path, _)) => path,
-        Err(cause) => return fail(&cause, Exit::Usage),
-    };
-    match with_progress(|progress| store::verify(&path, progress)) {
-        Ok(Verified { rows, head }) => say(&format!("{}: {rows} rows fit; the newest is {head}", path.display())),
-        Err(cause @ VerifyError::Open(_)) => fail(&cause, Exit::Usage),
-        Err(cause @ (VerifyError::Unreadable(_) | VerifyError::Damaged(_) | VerifyError::Bad(_))) => {
-            fail(&cause, Exit::No)
-        }
-    }
-}
-
-/// Where the books are, and in which time zone they are read.
-fn books(args: &BooksArgs) -> Result<(PathBuf, TimeZone), Faults> {
-    let config = args.config.as_deref().map(Config::load).transpose()?;
-    let zone = config.as_ref().and_then(|c| c.shop.time_zone.as_deref()).map(TimeZone::get);
-    let path = args.db.clone().or(config.map(|c| c.store)).unwrap_or_else(|| PathBuf::from(config::STORE));
-    Ok((path, zone.and_then(Result::ok).unwrap_or_else(TimeZone::system)))
 }
 
 fn sandbox(args: SandboxArgs) -> Exit {
