@@ -1,10 +1,12 @@
-//! Looks at what the box listens at and speaks over: serial ports and TCP and UDP ports, and who has them. Opens none.
+//! Looks at what the box listens at and speaks over: serial ports and TCP and UDP ports, and who has them. Opens none of
+//! them.
 
 use super::holders::{self, Kind, Listener, Program};
 use super::{Finding, odd, well, wrong};
 use crate::config::Config;
 use crate::till::Port;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 
 /// Ours, and the one that hands over sockets.
@@ -37,6 +39,7 @@ pub(super) fn look(config: &Config, daemon_answers: bool) -> Vec<Finding> {
         }));
         others.extend(taken("portal", Kind::Tcp, door, &OURS));
     }
+    lacking.extend(elsewhere(&config.portal.url));
     if let Some(network) = &config.network {
         let own = IpAddr::V4(network.guests.address.addr());
         for (port, what) in [(53, "names"), (67, "addresses")] {
@@ -52,6 +55,18 @@ pub(super) fn look(config: &Config, daemon_answers: bool) -> Vec<Finding> {
     }
     lacking.extend(others);
     lacking
+}
+
+/// Phones are sent to an address that this machine does not have. By a name, whoever asks for it may get it right.
+fn elsewhere(url: &str) -> Option<Finding> {
+    let host = url.split_once("://")?.1.split('/').next()?;
+    let at = host.parse::<SocketAddr>().map(|at| at.ip());
+    let ip = at.or_else(|_| host.trim_matches(['[', ']']).parse::<IpAddr>()).ok()?;
+    // Any port, for a moment, and nothing is sent.
+    let absent = UdpSocket::bind((ip, 0)).is_err_and(|error| error.kind() == ErrorKind::AddrNotAvailable);
+    let what = format!("phones are sent to {url}, and this box does not have that address now");
+    let fix = "see `ip address`: put the right one in portal.url, or the cable in; behind another server it is right as it is";
+    absent.then(|| odd("portal", what, fix))
 }
 
 fn deserted_router(at: SocketAddr, what: &str) -> Finding {
@@ -94,4 +109,20 @@ fn held(part: &str, path: &Path, daemon_answers: bool) -> Option<Finding> {
         _ if daemon_answers => odd(part, what, stop(other)),
         _ => wrong(part, what, stop(other)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phones_that_are_sent_elsewhere_are_found() {
+        for here in ["http://127.0.0.1", "http://127.0.0.1:8080", "http://pay.shop.example"] {
+            assert_eq!(elsewhere(here), None, "{here}");
+        }
+        // Of documentation (RFC 5737, RFC 3849): nobody has them.
+        for other in ["http://192.0.2.7", "http://192.0.2.7:8080", "http://[2001:db8::7]", "http://[2001:db8::7]:81"] {
+            assert!(elsewhere(other).is_some_and(|found| found.what.contains(other)), "{other}");
+        }
+    }
 }
