@@ -26,8 +26,9 @@ pub type Failed = Box<dyn Error + Send + Sync>;
 #[derive(Debug)]
 pub struct Visitor {
     client: Client<HttpConnector, Full<Bytes>>,
-    cookies: BTreeMap<String, String>,
     language: String,
+    /// What it was told to remember, by name.
+    pub cookies: BTreeMap<String, String>,
     /// Where the open page came from.
     pub at: Uri,
     /// The status it came with.

@@ -37,10 +37,17 @@ pub(crate) struct Crowd {
     pub(crate) pages_missed: AtomicU64,
 }
 
-/// A phone that wants to pay at this till; without one, a phone that strolls.
-pub(crate) async fn comes(town: &Town, till: Option<u16>, mut dice: Dice, crowd: &Crowd, over: &AtomicBool) {
+/// A phone that wants to pay at this till; without one, a phone that strolls. `keeps` may keep what it is to remember.
+pub(crate) async fn comes(
+    town: &Town,
+    mut phone: Visitor,
+    till: Option<u16>,
+    mut dice: Dice,
+    crowd: &Crowd,
+    over: &AtomicBool,
+    keeps: impl Fn(&Visitor),
+) {
     let tills = u64::try_from(town.cables.len()).unwrap();
-    let mut phone = Visitor::new("en");
     let mut done_at = String::new();
     while !over.load(Ordering::SeqCst) {
         let at = till.map_or_else(|| dice.within(1, tills + 1), u64::from);
@@ -49,6 +56,7 @@ pub(crate) async fn comes(town: &Town, till: Option<u16>, mut dice: Dice, crowd:
             crowd.pages_missed.fetch_add(1, Ordering::Relaxed);
             phone.page.clear();
         }
+        keeps(&phone);
         rest(LOOK * 2).await;
     }
 }

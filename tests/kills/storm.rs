@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use tillgate::demo::visitor::Visitor;
 use tillgate::shop::event::TillNumber;
 
 /// Kills of the daemon where nothing else is asked for.
@@ -87,7 +88,10 @@ fn play(town: &Town, kills: u64, dice: &mut Dice) -> (Struck, BTreeMap<TillNumbe
         let phones: Vec<_> = (1..=TILLS).map(Some).chain((0..STROLLERS).map(|_| None)).collect();
         for till in phones {
             let (dice, crowd, leaving) = (dice.split(), &crowd, &leaving);
-            scope.spawn(move || town.runtime.block_on(comes(town, till, dice, crowd, leaving)));
+            scope.spawn(move || {
+                let phone = Visitor::new("en");
+                town.runtime.block_on(comes(town, phone, till, dice, crowd, leaving, |_| {}));
+            });
         }
         let cashiers: Vec<_> = hands
             .iter()

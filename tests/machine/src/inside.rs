@@ -10,6 +10,8 @@
 )]
 
 use rusqlite::{Connection, OpenFlags};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -115,7 +117,27 @@ fn phone(portal: &str, number: &str) {
     let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().subsec_nanos();
     let till = Some(number.parse().expect("a phone's number")).filter(|till| *till <= TILLS);
     let dice = dice::Dice::new(u64::from(seed));
-    wait(customer::comes(&town, till, dice, &customer::Crowd::default(), &AtomicBool::new(false)));
+    let file = Path::new("/root").join(format!("phone-{number}"));
+    let mut phone = Visitor::new("en");
+    phone.cookies = std::fs::read(&file).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+    let kept = RefCell::new(phone.cookies.clone());
+    let keeps = |phone: &Visitor| {
+        if *kept.borrow() != phone.cookies {
+            remembers(&file, &phone.cookies);
+            *kept.borrow_mut() = phone.cookies.clone();
+        }
+    };
+    let (crowd, over) = (customer::Crowd::default(), AtomicBool::new(false));
+    wait(customer::comes(&town, phone, till, dice, &crowd, &over, keeps));
+}
+
+/// A phone has a battery: what it was told outlives the machine's power.
+fn remembers(file: &Path, cookies: &BTreeMap<String, String>) {
+    let new = file.with_extension("new");
+    std::fs::write(&new, serde_json::to_vec(cookies).unwrap()).unwrap();
+    std::fs::File::open(&new).unwrap().sync_all().unwrap();
+    std::fs::rename(&new, file).unwrap();
+    std::fs::File::open(file.parent().unwrap()).unwrap().sync_all().unwrap();
 }
 
 /// Says how many sales are open, and how far the platform's list was read.

@@ -144,21 +144,20 @@ fn brings(folder: &Path) {
     }
 }
 
-/// A bridge with four phones on it, each in a namespace, and the way out. At each start they are other customers' phones:
-/// what a phone remembers of its visit ends with the machine.
+/// A bridge with four phones on it, each in a namespace, and the way out.
 const GUESTS: &str = r"#!/bin/sh
 set -e
 ip link add guests type bridge
 ip addr add 10.77.0.1/16 dev guests
 ip link set guests up
-net=10.77.$((1 + $(od -An -N1 -tu1 /dev/urandom) % 250))
 for n in 1 2 3 4; do
     ip netns add phone$n
     ip link add p$n type veth peer name wlan0 netns phone$n
     ip link set p$n master guests up
     ip -n phone$n link set lo up
     ip -n phone$n link set wlan0 up
-    ip -n phone$n addr add $net.1$n/16 dev wlan0
+    ip -n phone$n link set wlan0 address 02:00:00:00:00:1$n
+    ip -n phone$n addr add 10.77.0.1$n/16 dev wlan0
     ip -n phone$n route add default via 10.77.0.1
 done
 echo 1 >/proc/sys/net/ipv4/ip_forward
