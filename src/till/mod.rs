@@ -43,14 +43,20 @@ use mailbox::Mailbox;
 use plain::{Plain, PlainSettings};
 use port::{Gauges, Line, WAKES_MAX, Wake, Way};
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::time::Duration;
 use std::{fmt, io, thread};
+
 use tcp::{Door, Guest, Listening};
 use zvt::{Link, Zvt, ZvtOptions, ZvtSettings};
+
+/// How long lines may take to give their ports back at the end; one that writes to a dead till takes longer.
+const LEAVE: Duration = Duration::from_millis(250);
 
 /// The language that a till speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -190,11 +196,14 @@ pub struct TillStatus {
     pub reopened: u64,
 }
 
-/// All tills. Dropping it ends their threads; a reader blocked in its port ends when the port hangs up.
+/// All tills. Dropping it ends their threads, and waits for a moment until they have given their ports back; a reader
+/// blocked in its port ends when the port hangs up.
 #[derive(Debug)]
 pub struct Tills {
     tills: BTreeMap<TillNumber, Till>,
     _listening: Vec<Listening>,
+    /// Nothing comes: it breaks off with the last line.
+    lines: Receiver<Infallible>,
 }
 
 #[derive(Debug)]
@@ -220,12 +229,13 @@ impl Tills {
             }
         }
         let mut guests: BTreeMap<SocketAddr, BTreeMap<IpAddr, Guest>> = BTreeMap::new();
+        let (here, lines) = channel();
         for one in settings {
             let number = one.number;
-            tills.insert(number, start_one(one, shop, inbox, &mut guests).map_err(StartError::Thread)?);
+            tills.insert(number, start_one(one, shop, inbox, &mut guests, here.clone()).map_err(StartError::Thread)?);
         }
         let listening = guests.into_iter().map(|(at, guests)| Listening::start(at, guests)).collect::<io::Result<_>>();
-        Ok(Tills { tills, _listening: listening.map_err(StartError::Thread)? })
+        Ok(Tills { tills, _listening: listening.map_err(StartError::Thread)?, lines })
     }
 
     /// Says something to a till. Never blocks: what the till's port has not yet taken waits in a bounded mailbox, which
@@ -277,6 +287,8 @@ impl Drop for Tills {
             till.mailbox.close();
             let _ = till.wake.try_send(Wake::Told);
         }
+        // A port that is not given back stays closed to others for as long as anybody has it open.
+        let _ = self.lines.recv_timeout(LEAVE);
     }
 }
 
@@ -285,6 +297,7 @@ fn start_one(
     shop: &ReceiptFacts,
     inbox: &Inbox,
     guests: &mut BTreeMap<SocketAddr, BTreeMap<IpAddr, Guest>>,
+    here: Sender<Infallible>,
 ) -> io::Result<Till> {
     let (wake, wakes) = sync_channel(WAKES_MAX);
     let mailbox = Arc::new(Mailbox::default());
@@ -309,6 +322,7 @@ fn start_one(
         inbox: inbox.clone(),
         wake: wake.clone(),
         wakes,
+        _here: here,
     };
     thread::Builder::new().name(format!("till-{till}")).spawn(move || line.run())?;
     Ok(Till { label: settings.label, port: settings.port, mailbox, gauges, wake })

@@ -10,11 +10,12 @@ use crate::inbox::Inbox;
 use crate::shop::event::{Event, TillNumber};
 use crate::shop::time::Mono;
 use serialport::{ClearBuffer, SerialPort, TTYPort};
+use std::convert::Infallible;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::{Receiver, Sender, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -186,6 +187,8 @@ pub(super) struct Line {
     pub(super) inbox: Inbox,
     pub(super) wake: SyncSender<Wake>,
     pub(super) wakes: Receiver<Wake>,
+    /// Gone when the line has given its port back.
+    pub(super) _here: Sender<Infallible>,
 }
 
 /// How a line is joined to its till.

@@ -1,5 +1,7 @@
 //! The till's player against port and driver over a real pty pair; the test plays the shop.
 
+use rustix::fs::{Mode, OFlags};
+use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 use serialport::{SerialPort, TTYPort};
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -245,6 +247,34 @@ fn a_port_that_is_missing_at_the_start_is_opened_when_it_comes() {
 fn a_port_in_use_is_not_opened_a_second_time() {
     let (_shop, line) = open();
     assert!(tillgate::till::port::open(&line.name, &fast()).is_err());
+}
+
+#[test]
+fn a_port_is_given_back_at_the_end_though_another_program_has_it_open_too() {
+    for _ in 0..10 {
+        let (inbox, events) = Inbox::new();
+        let (_master, slave) = TTYPort::pair().unwrap();
+        let name = PathBuf::from(slave.name().unwrap());
+        let settings = settings_of(name.clone());
+        let mut shop = Shop { tills: Tills::start(vec![settings], &facts(), &inbox).unwrap(), inbox: events };
+        assert_eq!(shop.event(), TillEvent::Online);
+        assert_eq!(as_anybody(name.clone()).unwrap_err().kind(), std::io::ErrorKind::ResourceBusy);
+        drop(shop.tills);
+        as_anybody(name).unwrap();
+    }
+}
+
+/// Opens a port as one who has no rights: root is let in everywhere.
+fn as_anybody(port: PathBuf) -> std::io::Result<()> {
+    let open = move || {
+        let mut rights = capabilities(None)?;
+        rights.effective.remove(CapabilitySet::SYS_ADMIN);
+        set_capabilities(None, rights)?;
+        let file = rustix::fs::open(&port, OFlags::RDWR | OFlags::NOCTTY, Mode::empty())?;
+        drop(file);
+        Ok(())
+    };
+    std::thread::spawn(open).join().unwrap()
 }
 
 #[test]
