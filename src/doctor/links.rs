@@ -32,7 +32,7 @@ fn look_below(class: &Path, switches: &Path, settings: &NetworkSettings, daemon_
         // Without the bridge there is no switch; that others say.
         if wanted && fs::read_to_string(switch).is_ok_and(|word| word.trim() == "0") {
             let what =
-                format!("the kernel hands nothing on from {bridge} by version {version}: phones reach no platform");
+                format!("the kernel hands nothing on from {bridge} by version {version}: phones get nowhere that way");
             let fix =
                 "sysctl --system; if it is so again after a start, another file in /etc/sysctl.d has the last word";
             found.push(wrong("network", what, fix));

@@ -51,7 +51,6 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::time::Duration;
 use std::{fmt, io, thread};
-
 use tcp::{Door, Guest, Listening};
 use zvt::{Link, Zvt, ZvtOptions, ZvtSettings};
 
